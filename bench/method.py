@@ -1,0 +1,87 @@
+"""What a method is: parameters in a dataclass, and one function from a job to scores."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.data import Batch
+from bench.graph import ComponentGraph
+from bench.objectives import Objective
+
+if TYPE_CHECKING:
+    from bench.engine import Engine
+
+
+class Skip(Exception):
+    """Raised by a method that lacks what it needs (planted truth, budget); its row is ``skipped`` with this reason."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A planted model's ``circuit.json``."""
+
+    roles: Mapping[str, str]
+    """Node name to ``required``, ``negative``, ``backup``, ``inert`` or ``free``."""
+    edges: Mapping[str, str]
+    """Edge name to ``in``, ``out`` or ``undetermined``."""
+    variables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass
+class Job:
+    """What a method works with. The engine's model carries no planted truth."""
+
+    engine: Engine
+    batches: Callable[[str], Iterator[Batch]]
+    """Batches of ``train`` or ``validation`` (never ``test``) against the counterfactual, the same for every method."""
+    n_examples: Mapping[str, int]
+    objective: Objective
+    counterfactual: str
+    seed: int
+    truth: Truth | None = None
+    """Only for methods that say ``needs_truth``."""
+    progress: Callable[[int, int], None] = lambda done, total: None
+
+    @property
+    def graph(self) -> ComponentGraph:
+        return self.engine.graph
+
+    def generator(self) -> np.random.Generator:
+        return np.random.default_rng(self.seed)
+
+    def torch_generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed)
+
+
+@dataclass
+class Method(ABC):
+    """A registered method; its dataclass fields are its parameters, with the paper's defaults.
+
+    A subclass is a ``@dataclass`` with a docstring: idea, formula, source, cost in passes per example.
+    """
+
+    name: ClassVar[str]
+    level: ClassVar[str]
+    version: ClassVar[str] = "1"
+    track: ClassVar[str] = "circuit"
+    stochastic: ClassVar[bool] = False
+    """True where ``method.seed`` changes the scores."""
+    needs_truth: ClassVar[bool] = False
+    baseline: ClassVar[bool] = False
+    objective: str = "logit_diff"
+
+    @abstractmethod
+    def scores(self, job: Job) -> NDArray[np.float64]:
+        """Signed scores, ``[n_components]`` in the order of ``job.graph.names(self.level)``."""
+
+    def label(self) -> str:
+        """The name in boards: parameters that differ from the default, sorted, in brackets."""
+        changed = [(f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default]
+        return self.name + (f"[{','.join(f'{k}={v}' for k, v in sorted(changed))}]" if changed else "")
