@@ -81,7 +81,26 @@ class Method(ABC):
     def scores(self, job: Job) -> NDArray[np.float64]:
         """Signed scores, ``[n_components]`` in the order of ``job.graph.names(self.level)``."""
 
+    def extra(self, job: Job) -> dict[str, Any]:
+        """What the explanation says beside its scores (``Explanation.extra``), as plain values.
+
+        ``{"ties": "random"}``: equal scores carry no order, and a metric takes the expectation over random orders.
+        """
+        return {}
+
     def label(self) -> str:
         """The name in boards: parameters that differ from the default, sorted, in brackets."""
-        changed = [(f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default]
+        shown = [f for f in fields(self) if f.metadata.get("label", True)]
+        changed = [(f.name, getattr(self, f.name)) for f in shown if getattr(self, f.name) != f.default]
         return self.name + (f"[{','.join(f'{k}={v}' for k, v in sorted(changed))}]" if changed else "")
+
+
+@dataclass
+class Baseline(Method):
+    """Chance, a plain statistic or the truth: it takes the level of the rows that it accompanies.
+
+    ``level`` is a field of the instance here (``node`` or ``edge``), and no part of the label.
+    """
+
+    baseline: ClassVar[bool] = True
+    level: str = field(default="edge", metadata={"label": False})  # type: ignore[misc]
