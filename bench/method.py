@@ -99,8 +99,10 @@ class Method(ABC):
 class Baseline(Method):
     """Chance, a plain statistic or the truth: it takes the level of the rows that it accompanies.
 
-    ``level`` is a field of the instance here (``node`` or ``edge``), and no part of the label.
+    ``level`` is a field of the instance here (``node`` or ``edge``); neither it nor the objective, which baselines
+    do not look at, is part of the label.
     """
 
     baseline: ClassVar[bool] = True
+    objective: str = field(default="logit_diff", metadata={"label": False})
     level: str = field(default="edge", metadata={"label": False})  # type: ignore[misc]

@@ -1,0 +1,1 @@
+"""Gradient approximations of patching: all components at once."""

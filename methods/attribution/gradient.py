@@ -1,0 +1,44 @@
+"""The runs behind an attribution: where the gradient is taken, of what, and the difference that it is multiplied by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from bench.data import Batch
+from bench.engine import Sources
+from bench.method import Job
+
+ENDS = ("clean", "corrupt")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What both ends of a batch's attribution have in common. Made with 2 forwards per example."""
+
+    delta: Sources
+    """clean - corrupt, so that a positive product with the gradient helps the answer."""
+    value: Callable[[Tensor], Tensor]
+    """``[B, V]`` logits to ``[B]`` objective."""
+
+
+def pair(job: Job, batch: Batch) -> Pair:
+    """The difference between the two prompts' sources, and the objective as a function of the logits alone."""
+    corrupt = job.engine.sources(batch.corrupt)
+    clean, clean_logits = job.engine.sources_and_logits(batch.clean)
+
+    def value(logits: Tensor) -> Tensor:
+        return job.objective(logits, batch, clean_logits)
+
+    return Pair(clean - corrupt, value)
+
+
+def refuse_flat(method: str, objective: str, at: str, instead: str) -> None:
+    """Raise :class:`ValueError` where the objective has no gradient at the ``at`` end."""
+    if objective == "kl" and at == "clean":
+        raise ValueError(
+            f"{method} cannot use the objective kl at the clean run alone: KL(clean || patched) is least there, so its "
+            f"gradient and every score would be 0. Use {instead}, or another objective"
+        )

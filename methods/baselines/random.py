@@ -1,0 +1,25 @@
+"""Random scores: the floor of every board."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.method import Baseline, Job
+
+
+@dataclass
+class Random(Baseline):
+    """Independent standard normal scores, for nodes or edges.
+
+    Source: the null of every circuit benchmark. Sign: half are negative. Cost: 0 passes per example.
+    """
+
+    name: ClassVar[str] = "random"
+    stochastic: ClassVar[bool] = True
+
+    def scores(self, job: Job) -> NDArray[np.float64]:
+        return job.generator().standard_normal(len(job.graph.names(self.level)))

@@ -1,0 +1,1 @@
+"""Exact effects: one forward for each node or edge."""
