@@ -58,6 +58,8 @@ class DataRequest:
     """The user's own examples: a CSV or JSON-lines file, a ``datasets`` directory or a hub name."""
     predict: Callable[[list[list[int]]], list[int]] | None = None
     """The model's arg-max next token for prompts of ids, for screening fillers and templates on train."""
+    choose: Callable[[list[list[int]], list[list[int]]], list[int]] | None = None
+    """Of each prompt's candidate tokens, the one with the largest logit; screening takes it before ``predict``."""
 
 
 @dataclass(frozen=True)
