@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from bench.data import Batch
-from bench.engine import Sources
 from bench.method import Job
+
+if TYPE_CHECKING:
+    from bench.engine import Sources
 
 ENDS = ("clean", "corrupt")
 

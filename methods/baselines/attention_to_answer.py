@@ -34,13 +34,13 @@ class AttentionToAnswer(Baseline):
         heads = np.zeros((job.graph.n_layers, job.graph.n_heads))
         count = 0
         for batch in job.batches(SPLIT):
-            said = answer_places(job, batch.to(job.engine.device))
-            patterns = torch.stack(job.engine.attention(batch.clean.to(job.engine.device)))
-            rows = torch.arange(len(batch), device=said.device)
-            from_last = patterns[:, rows, :, batch.clean.last.to(said.device)]  # [B, layers, H, T]
+            here = batch.to(job.engine.device)
+            said = answer_places(job, here)
+            patterns = torch.stack(job.engine.attention(here.clean))
+            rows = torch.arange(len(here), device=said.device)
+            from_last = patterns[:, rows, :, here.clean.last]  # [B, layers, H, T]
             heads += float64(torch.einsum("blht,bt->lh", from_last.double(), said.double()))
             count += int(said.any(dim=1).sum())
-            job.progress(int(batch.index[-1]) + 1, job.n_examples[SPLIT])
         if count == 0:
             raise Skip("no prompt says its answer, so there is nothing to attend to")
         blocks = np.concatenate([heads / count, np.zeros((job.graph.n_layers, 1))], axis=1)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from bench.data import Batch, Tokens
-from bench.engine import Sources
 from bench.method import Job
+
+if TYPE_CHECKING:
+    from bench.engine import Sources
 
 DIRECTIONS = ("noising", "denoising")
 
