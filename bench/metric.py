@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from bench.data import Batch
 from bench.explanation import Explanation
-from bench.method import Truth
+from bench.method import Skip, Truth
 
 if TYPE_CHECKING:
     from bench.engine import Engine, Sources
 
 Arrays = dict[str, NDArray[Any]]
+NO_ABLATION = "none"
+"""The ``ablation`` of metrics that run no circuit."""
 
 
 class Undefined(Exception):
@@ -39,6 +44,7 @@ class ScoreContext:
     counterfactual: str
     truth: Truth | None = None
     seed: int = 0
+    """Seed of every random choice in scoring (``data.seed``: tie orders, permutations, resampled partners)."""
     shared: dict[Any, Any] = field(default_factory=dict)
     """Results that the metrics (and methods) of one job share, by a key that names all that they depend on."""
 
@@ -48,16 +54,33 @@ class Measurement:
     """One stored result of one metric on one explanation."""
 
     metric: str
+    """The metric's name, without parameters."""
     version: str
     ablation: str
+    """``none`` for metrics that run no circuit."""
     status: str
+    """``ok``, ``undefined``, ``skipped`` or ``failed``."""
     reason: str = ""
     arrays: Arrays = field(default_factory=dict)
     clusters: tuple[str, ...] = ()
+    """``[n_examples]``; empty where nothing is measured per example."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """The metric's parameters that differ from the default: with the name, they make the metric again."""
+
+
+class HandCase(NamedTuple):
+    """A case worked by hand, which one generic test runs for every metric."""
+
+    arrays: Arrays
+    figures: Mapping[str, float]
+    """Expected figure by label suffix, in full."""
 
 
 class Metric(ABC):
-    """A registered metric; parameters are dataclass fields, as for methods."""
+    """A registered metric; parameters are dataclass fields, as for methods.
+
+    A subclass is a ``@dataclass`` with a docstring: definition, source, bounds, direction.
+    """
 
     name: ClassVar[str]
     version: ClassVar[str] = "1"
@@ -68,6 +91,11 @@ class Metric(ABC):
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
     needs_truth: ClassVar[bool] = False
     uses_ablation: ClassVar[bool] = True
+    """Whether circuits are run, so that examples are resampled and an ablation belongs to the figure."""
+    min_edges: ClassVar[int] = 0
+    """The metric is skipped on models with this many edges or fewer."""
+    null: ClassVar[str] = ""
+    """Name of the null hypothesis behind :meth:`p_draws`."""
 
     @abstractmethod
     def measure(self, explanation: Explanation, context: ScoreContext) -> Arrays:
@@ -75,8 +103,92 @@ class Metric(ABC):
 
     @abstractmethod
     def reduce(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> Mapping[str, NDArray[Any]]:
-        """Figures by label suffix (``""`` for the metric itself, ``[size=0.01]`` for a part of it).
+        """Figures by label suffix (``""`` for the metric itself, ``size=0.01`` for a part of it).
 
         ``weights`` is ``[n_draws, n_examples]``, how often each example is drawn; each figure is then ``[n_draws]``,
         and a scalar array without it.
         """
+
+    @classmethod
+    @abstractmethod
+    def hand_case(cls) -> HandCase:
+        """A case worked by hand for the default parameters."""
+
+    def denominator(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> NDArray[Any] | None:
+        """What the figures are divided by, ``[n_draws]``; the row is undefined where its interval contains 0."""
+        return None
+
+    def floors(self, arrays: Arrays) -> Mapping[str, float]:
+        """Analytic floors by label suffix; where there is none, the random baseline's score is the floor."""
+        return {}
+
+    def p_draws(self, arrays: Arrays) -> Mapping[str, NDArray[Any]]:
+        """Figures under the :attr:`null`, ``[n_permutations]`` by label suffix."""
+        return {}
+
+    def curve(self, arrays: Arrays) -> NDArray[np.float64] | None:
+        """Points ``[n_points, 2]`` (size as a share of all edges, f) to draw beside the figure, if there are any."""
+        return None
+
+    def suffix_direction(self, suffix: str) -> int:
+        """The direction of one part of the metric."""
+        return self.direction
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that differ from their defaults."""
+        changed = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        defaults = {f.name: f.default for f in fields(self)}  # type: ignore[arg-type]
+        return {key: value for key, value in sorted(changed.items()) if value != defaults[key]}
+
+    def label(self, suffix: str = "") -> str:
+        """The name in boards, ``faithfulness[objective=prob,size=0.01]``."""
+        parts = [f"{key}={value}" for key, value in self.parameters().items()] + ([suffix] if suffix else [])
+        return self.name + (f"[{','.join(parts)}]" if parts else "")
+
+    def not_for(self, level: str, n_edges: int, planted: bool) -> str:
+        """Why this metric does not apply to a level and a model; empty where it does."""
+        if level not in self.levels:
+            return f"{self.name} scores {' and '.join(self.levels)} explanations, not {level}"
+        if n_edges <= self.min_edges:
+            return f"{self.name} is defined above {self.min_edges:,} edges; this model has {n_edges:,}"
+        if self.needs_truth and not planted:
+            return f"{self.name} needs a planted model"
+        return ""
+
+
+def measure(metric: Metric, explanation: Explanation, context: ScoreContext) -> Measurement:
+    """Measure, and turn what goes wrong into a status with its reason; the traceback of a failure is logged."""
+    ablation = context.ablation if metric.uses_ablation else NO_ABLATION
+    clusters = tuple(context.clusters) if metric.uses_ablation else ()
+
+    def result(status: str, reason: str = "", arrays: Arrays | None = None) -> Measurement:
+        kept = clusters if arrays is not None else ()
+        parameters = metric.parameters()
+        return Measurement(metric.name, metric.version, ablation, status, reason, arrays or {}, kept, parameters)
+
+    graph = context.engine.graph
+    if reason := metric.not_for(explanation.level, graph.n_edges, context.truth is not None):
+        return result("skipped", reason)
+    try:
+        arrays = metric.measure(explanation, context)
+        _check_finite(arrays)
+        return result("ok", arrays=arrays)
+    except Undefined as error:
+        return result("undefined", str(error))
+    except Skip as error:
+        return result("skipped", str(error))
+    except Exception as error:  # a plug-in's fault is its row's, not the run's
+        logging.getLogger(__name__).exception("metric %s failed", metric.name)
+        return result("failed", f"{type(error).__name__}: {without_paths(str(error))}")
+
+
+def without_paths(text: str) -> str:
+    """Cut file-system paths and memory addresses out of an error message."""
+    text = re.sub(r"0x[0-9a-fA-F]+", "0x…", text)
+    return re.sub(r"(?<![\w.<-])(?:~|[A-Za-z]:)?(?:[/\\][\w.+@-]+){2,}", "…", text).strip()
+
+
+def _check_finite(arrays: Arrays) -> None:
+    for name, values in arrays.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise Undefined(f"{int((~np.isfinite(values)).sum())} of {values.size} measured values ({name}) are not finite")

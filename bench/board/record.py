@@ -1,0 +1,55 @@
+"""What a board knows about one cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.metric import Measurement
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """One method on one task and model with one set of seeds: its state, its cost and what was measured on it."""
+
+    track: str
+    task: str
+    model: str
+    model_seed: int | None
+    data_seed: int | None
+    method_seed: int | None
+    """None where the method has no chance in it."""
+    method: str
+    """The label, with the parameters that differ from the default."""
+    method_baseline: bool
+    level: str
+    counterfactual: str
+    split: str
+    status: str
+    reason: str
+    key: str
+    planted: bool
+    n: int = 0
+    """Examples in the scored split."""
+    forwards: float | None = None
+    """Full-model passes per example."""
+    backwards: float | None = None
+    seconds: float | None = None
+    trained_on: tuple[str, ...] = ()
+    """Metrics (``cpr_mib``) or metrics under an ablation (``cpr_mib/mean``) that the method was trained on."""
+    measurements: tuple[Measurement, ...] = ()
+    score_keys: tuple[str, ...] = ()
+    """Key of each of ``measurements``."""
+
+    @property
+    def seeds(self) -> tuple[int | None, int | None, int | None]:
+        """Model, data and method seed."""
+        return (self.model_seed, self.data_seed, self.method_seed)
+
+    @property
+    def method_name(self) -> str:
+        """The method's name without parameters."""
+        return self.method.split("[")[0]
+
+    def was_trained_on(self, metric: str, ablation: str) -> bool:
+        """Whether the method was trained on the very metric (and ablation) that scores it."""
+        return metric in self.trained_on or f"{metric}/{ablation}" in self.trained_on

@@ -1,0 +1,1 @@
+"""The metrics that ship: a file each. Others register through the entry-point group ``bench.metrics``."""

@@ -1,0 +1,56 @@
+"""What the metrics over sizes share: the grids, and the measurement of circuits on them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.explanation import Explanation
+from bench.metric import Arrays, ScoreContext
+from bench.scoring.circuits import circuit_values, empty, whole
+from bench.scoring.selection import Ranking, rankings
+
+MIB_SIZES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+def log_grid(n_edges: int) -> tuple[float, ...]:
+    """Sizes from one edge to all: MIB's steps of 1, 2, 5 carried on down, and one edge itself; ascending."""
+    steps = [mantissa * 10.0**-power for power in range(1, 9) for mantissa in (1, 2, 5)]
+    inner = sorted(round(s, 9) for s in steps if 1 / n_edges < s)
+    return (1 / n_edges, *inner, 1.0)
+
+
+def within(ranking: Ranking, size: float) -> int:
+    """How many components make the largest circuit whose real size is at most ``size``."""
+    return ranking.largest_within(size * ranking.graph.n_edges + 1e-9)
+
+
+def measure_circuits(
+    context: ScoreContext, chosen: list[list[NDArray[np.bool_]]], objective: str
+) -> Arrays:
+    """Per-example values of the whole model, the empty circuit and the circuits of each order.
+
+    ``chosen`` is ``[n_orders][n_sizes]``. Returns ``whole`` and ``empty`` ``[n_examples]``, ``circuits``
+    ``[n_examples, n_orders, n_sizes]`` and ``edges`` ``[n_orders, n_sizes]``, the real sizes (kept / all edges).
+    """
+    flat = [circuit for circuits in chosen for circuit in circuits]
+    values = circuit_values(context, [whole(context), empty(context), *flat], objective)
+    n_edges = context.engine.graph.n_edges
+    shape = (len(chosen), len(chosen[0]))
+    return {
+        "whole": values[:, 0],
+        "empty": values[:, 1],
+        "circuits": values[:, 2:].reshape(len(values), *shape),
+        "edges": np.array([c.sum() / n_edges for c in flat]).reshape(shape),
+        "n_edges": np.array(n_edges),
+    }
+
+
+def measure_nominal(
+    explanation: Explanation, context: ScoreContext, absolute: bool, objective: str, tie_draws: int
+) -> Arrays:
+    """Circuits of MIB's nominal sizes: the first ``int(size * n)`` of the ``n`` scored components, then pruned."""
+    chosen = []
+    for ranking in rankings(explanation, context.engine.graph, absolute, context.seed, tie_draws):
+        chosen.append([ranking.circuit(int(size * len(ranking))) for size in MIB_SIZES])
+    return measure_circuits(context, chosen, objective)

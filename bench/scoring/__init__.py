@@ -1,0 +1,1 @@
+"""Scoring: selection of circuits, their curves, ablations and intervals; pure functions on arrays wherever possible."""

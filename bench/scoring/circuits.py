@@ -1,0 +1,72 @@
+"""Per-example values of circuits: the one place where scoring runs the model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.data import Batch
+from bench.metric import ScoreContext
+from bench.objectives import Objective, objective
+
+TOKENS_PER_RUN = 16_384
+"""Circuits of one batch are run together up to this many tokens (circuits x examples x positions)."""
+
+
+def circuit_values(
+    context: ScoreContext, circuits: Sequence[NDArray[np.bool_]], objective_name: str = "logit_diff"
+) -> NDArray[np.float64]:
+    """The objective of each circuit on each example of the scored split, ``[n_examples, n_circuits]``.
+
+    Each of ``circuits`` is ``[n_edges]`` kept flags; the rest carries ``context.ablate(batch)``. Equal circuits are run
+    once, also among all metrics and explanations that share ``context.shared``.
+    """
+    key = ("circuit_values", context.counterfactual, context.ablation, objective_name, context.seed, context.n_examples)
+    known: dict[bytes, NDArray[np.float64]] = context.shared.setdefault(key, {})
+    digests = [digest(circuit) for circuit in circuits]
+    missing = {d: c for d, c in zip(digests, circuits, strict=True) if d not in known}
+    if missing:
+        values = _run(context, list(missing.values()), objective(objective_name))
+        known.update(zip(missing, values.T, strict=True))
+    return np.stack([known[d] for d in digests], axis=1)
+
+
+def whole(context: ScoreContext) -> NDArray[np.bool_]:
+    """The circuit that is the whole model."""
+    return np.ones(context.engine.graph.n_edges, dtype=bool)
+
+
+def empty(context: ScoreContext) -> NDArray[np.bool_]:
+    """The circuit with every edge cut."""
+    return np.zeros(context.engine.graph.n_edges, dtype=bool)
+
+
+def digest(circuit: NDArray[np.bool_]) -> bytes:
+    """A key of the kept edges."""
+    return hashlib.sha256(np.packbits(circuit).tobytes()).digest()
+
+
+def _run(context: ScoreContext, circuits: list[NDArray[np.bool_]], value: Objective) -> NDArray[np.float64]:
+    columns: list[NDArray[np.float64]] = []
+    for batch in context.batches():
+        columns.append(_run_batch(context, batch, circuits, value))
+    return np.concatenate(columns, axis=0)
+
+
+@torch.no_grad()
+def _run_batch(context: ScoreContext, batch: Batch, circuits: list[Any], value: Objective) -> NDArray[np.float64]:
+    engine = context.engine
+    ablation = context.ablate(batch)
+    clean = engine.logits(batch.clean) if value.needs_clean else None
+    at_once = max(1, TOKENS_PER_RUN // batch.clean.ids.numel())
+    rows = []
+    for start in range(0, len(circuits), at_once):
+        tables = np.stack([engine.graph.edge_mask(c) for c in circuits[start : start + at_once]])
+        logits = engine.run_circuit(batch.clean, torch.from_numpy(tables).to(batch.clean.ids.device), ablation)
+        rows += [value(each.float(), batch, clean).double().cpu().numpy() for each in logits]
+    return np.stack(rows, axis=1)
