@@ -38,7 +38,7 @@ class Swap:
 
 
 def swap(job: Job, batch: Batch, direction: str, noised: Tensor | None = None) -> Swap:
-    """The runs for ``direction``; ``noised`` is the corrupt run's stream where noise stands in for the counterfactual."""
+    """The runs for ``direction``; ``noised`` is the corrupt run's stream where noise replaces the counterfactual."""
     engine = job.engine
     tokens = batch.corrupt if noised is None else batch.clean
     if direction == "noising":

@@ -144,7 +144,9 @@ def examples(count: int = 5, seed: int = 0) -> list[dict]:
     return rows
 
 
-def job(engine, rows: list[dict], objective: str = "logit_diff", batch_size: int = 2, side: str = "left", **more) -> Job:
+def job(
+    engine, rows: list[dict], objective: str = "logit_diff", batch_size: int = 2, side: str = "left", **more
+) -> Job:
     """A job on ``rows`` as its training split."""
     return Job(
         engine=engine,

@@ -45,7 +45,12 @@ def test_layers_are_blocks_and_edges_count_by_their_destination():
     graph = ComponentGraph(2, 2)
     assert dict(zip(graph.components, layer_of(graph, "node"), strict=True))["m1"] == 1
     layers = dict(zip(graph.edges, layer_of(graph, "edge"), strict=True))
-    assert (layers["input->a0.h0<q>"], layers["input->m1"], layers["a0.h0->a1.h1<k>"], layers["m0->logits"]) == (0, 1, 1, 2)
+    assert (layers["input->a0.h0<q>"], layers["input->m1"], layers["a0.h0->a1.h1<k>"], layers["m0->logits"]) == (
+        0,
+        1,
+        1,
+        2,
+    )
 
 
 TRUTH = {"a0.h0": "required", "a0.h1": "inert", "m0": "free", "a1.h0": "negative", "a1.h1": "backup", "m1": "required"}

@@ -12,7 +12,14 @@ from methods.patching.patching import Patching
 from tests.methods.linear import LinearEngine, closed_form, examples, job
 
 NODES = [Patching(), Patching(direction="denoising"), Atp(), Atp(at="corrupt")]
-EDGES = [EdgePatching(), EdgePatching(direction="denoising"), Eap(), Eap(at="corrupt"), EapIg(), EapIg(include="corrupt")]
+EDGES = [
+    EdgePatching(),
+    EdgePatching(direction="denoising"),
+    Eap(),
+    Eap(at="corrupt"),
+    EapIg(),
+    EapIg(include="corrupt"),
+]
 
 
 def name(method):
@@ -112,7 +119,9 @@ def test_noise_is_seeded_has_the_stated_size_and_sits_on_the_replaced_tokens():
     engine, rows = WithEmbedding(), examples(300)
     this, other = job(engine, rows), job(engine, rows, seed=1)
     std = embedding_std(this, "replaced")
-    assert std == pytest.approx(float(engine.table[0][[r["ids"][1] for r in rows]].double().std(correction=0)), rel=1e-6)
+    assert std == pytest.approx(
+        float(engine.table[0][[r["ids"][1] for r in rows]].double().std(correction=0)), rel=1e-6
+    )
     (batch,) = batches(rows, "other", 300)
     change = noised(this, batch, "replaced", 3 * std) - engine.embed(batch.clean)
     where = batch.clean.ids != batch.corrupt.ids

@@ -1,0 +1,47 @@
+"""The configurations name registered methods and hold their defaults."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+import conf
+from bench.method import Method
+from methods.attribution.atp import Atp
+from methods.attribution.eap import Eap
+from methods.attribution.eap_ig import EapIg
+from methods.baselines.activation_norm import ActivationNorm
+from methods.baselines.attention_to_answer import AttentionToAnswer
+from methods.baselines.oracle import Oracle
+from methods.baselines.random import Random
+from methods.baselines.random_layer import RandomLayer
+from methods.patching.edge_patching import EdgePatching
+from methods.patching.patching import Patching
+
+BASELINES = (Random, RandomLayer, ActivationNorm, AttentionToAnswer, Oracle)
+METHODS = (*BASELINES, Patching, EdgePatching, Atp, Eap, EapIg)
+FOLDER = Path(conf.__file__).parent / "method"
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+def test_the_configuration_holds_the_defaults(method: type[Method]) -> None:
+    settings = yaml.safe_load((FOLDER / f"{method.name}.yaml").read_text())
+    assert settings == {"name": method.name, **{f.name: f.default for f in fields(method)}}
+    assert method().label() == method.name
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+def test_the_docstring_says_where_it_comes_from_what_the_sign_means_and_what_it_costs(method: type[Method]) -> None:
+    text = " ".join((method.__doc__ or "").split())
+    assert "Cost: " in text and " per example" in text
+    assert "Sign: " in text or method is Oracle
+    assert method.baseline == (method in BASELINES)
+
+
+def test_labels_show_what_differs_from_the_default() -> None:
+    assert EapIg(steps=10).label() == "eap_ig[steps=10]"
+    assert Patching(direction="denoising", corruption="noise").label() == (
+        "patching[corruption=noise,direction=denoising]"
+    )
+    assert EdgePatching(budget=7).label() == "edge_patching"
