@@ -190,5 +190,6 @@ def without_paths(text: str) -> str:
 
 def _check_finite(arrays: Arrays) -> None:
     for name, values in arrays.items():
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise Undefined(f"{int((~np.isfinite(values)).sum())} of {values.size} measured values ({name}) are not finite")
+        bad = int((~np.isfinite(values)).sum()) if values.dtype.kind == "f" else 0
+        if bad:
+            raise Undefined(f"{bad} of {values.size} measured values ({name}) are not finite")

@@ -35,7 +35,7 @@ class Auroc(Metric):
     def measure(self, explanation: Explanation, context: ScoreContext) -> Arrays:
         assert context.truth is not None
         found = labelled(explanation, context.engine.graph, context.truth)
-        null = auroc(found.scores, permuted(found.positive, context.seed))
+        null = auroc(found.scores, permuted(found.positive, explanation.model_revision, context.seed))
         return {"scores": found.scores, "positive": found.positive, "null": null}
 
     def reduce(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> Mapping[str, NDArray[Any]]:

@@ -33,7 +33,7 @@ class AveragePrecision(Metric):
     def measure(self, explanation: Explanation, context: ScoreContext) -> Arrays:
         assert context.truth is not None
         found = labelled(explanation, context.engine.graph, context.truth)
-        null = average_precision(found.scores, permuted(found.positive, context.seed))
+        null = average_precision(found.scores, permuted(found.positive, explanation.model_revision, context.seed))
         return {"scores": found.scores, "positive": found.positive, "null": null}
 
     def reduce(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> Mapping[str, NDArray[Any]]:

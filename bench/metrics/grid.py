@@ -25,9 +25,7 @@ def within(ranking: Ranking, size: float) -> int:
     return ranking.largest_within(size * ranking.graph.n_edges + 1e-9)
 
 
-def measure_circuits(
-    context: ScoreContext, chosen: list[list[NDArray[np.bool_]]], objective: str
-) -> Arrays:
+def measure_circuits(context: ScoreContext, chosen: list[list[NDArray[np.bool_]]], objective: str) -> Arrays:
     """Per-example values of the whole model, the empty circuit and the circuits of each order.
 
     ``chosen`` is ``[n_orders][n_sizes]``. Returns ``whole`` and ``empty`` ``[n_examples]``, ``circuits``

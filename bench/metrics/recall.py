@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.explanation import Explanation
 from bench.metric import Arrays, Metric, ScoreContext
-from bench.scoring.truth import FOUND, node_roles, found_at
+from bench.scoring.truth import FOUND, found_at, node_roles
 
 
 class RoleRecall(Metric):

@@ -45,7 +45,7 @@ def node_scores(explanation: Explanation, graph: ComponentGraph) -> NDArray[np.f
     if explanation.level == "node":
         return scores
     _, source = graph.edge_index
-    return np.bincount(source, weights=scores, minlength=len(graph.sources))[1:]
+    return np.asarray(np.bincount(source, weights=scores, minlength=len(graph.sources))[1:], dtype=np.float64)
 
 
 def random_ties(explanation: Explanation) -> bool:
@@ -53,9 +53,7 @@ def random_ties(explanation: Explanation) -> bool:
     return explanation.extra.get("ties") == "random"
 
 
-def order(
-    scores: NDArray[np.float64], absolute: bool, rng: np.random.Generator | None = None
-) -> NDArray[np.int64]:
+def order(scores: NDArray[np.float64], absolute: bool, rng: np.random.Generator | None = None) -> NDArray[np.int64]:
     """Indices from the highest (signed or absolute) score down; ties by position, or at random with an ``rng``."""
     key = np.abs(scores) if absolute else scores
     ties = np.arange(len(scores)) if rng is None else rng.permutation(len(scores))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -93,9 +94,10 @@ def average_precision(scores: Floats, positive: NDArray[np.bool_]) -> Floats:
     return (gained * hits / (ends + 1)).sum(axis=-1) / hits[..., -1]
 
 
-def permuted(positive: NDArray[np.bool_], seed: int, n: int = PERMUTATIONS) -> NDArray[np.bool_]:
-    """``n`` random permutations of the labels, ``[n, len(positive)]``."""
-    rng = np.random.default_rng([seed, len(positive), int(positive.sum())])
+def permuted(positive: NDArray[np.bool_], model: str, seed: int = 0, n: int = PERMUTATIONS) -> NDArray[np.bool_]:
+    """``n`` random permutations of the labels, ``[n, len(positive)]``; independent between models."""
+    salt = int.from_bytes(hashlib.sha256(model.encode()).digest()[:8], "little")
+    rng = np.random.default_rng([seed, salt])
     return rng.permuted(np.broadcast_to(positive, (n, len(positive))), axis=1)
 
 

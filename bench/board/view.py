@@ -1,0 +1,141 @@
+"""Sections of a board: methods by headline metrics, for one task, model, counterfactual, split and level."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bench.board.rows import CEILING, FLOOR
+
+Row = dict[str, Any]
+Column = tuple[str, str]
+"""Metric label and ablation."""
+FIRST = (
+    "area_log", "cpr_mib", "cmd_mib", "auroc", "average_precision", "sign_accuracy", "negative_recall", "backup_recall",
+)  # fmt: skip
+PARTS = ("faithfulness",)
+"""Metrics that are given in parts, not as one figure: they have no column of their own."""
+ABLATIONS = ("none", "counterfactual", "mean", "zero", "resample")
+ARROWS = {1: "↑", -1: "↓", 0: ""}
+TRAINED = "†"
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table."""
+
+    task: str
+    model: str
+    planted: bool
+    counterfactual: str
+    split: str
+    level: str
+    columns: tuple[Column, ...]
+    directions: dict[Column, int]
+    methods: tuple[str, ...]
+    """Best first by the first column; without a figure there, last."""
+    cells: dict[tuple[str, Column], Row]
+    without: tuple[Row, ...]
+    """Rows without a figure: gated, skipped, failed, missing, undefined."""
+    all: tuple[Row, ...]
+
+    @property
+    def title(self) -> str:
+        kind = "planted: the circuit is known" if self.planted else "natural: no ceiling"
+        return f"{self.task} on {self.model} ({kind}), {self.level} scores, {self.counterfactual}, {self.split}"
+
+    @property
+    def n(self) -> int:
+        return max((int(row["n"]) for row in self.all), default=0)
+
+    def anchor(self, name: str, column: Column) -> float:
+        """The floor or ceiling of a column, from the first row that has one."""
+        found = [self.cells[m, column][name] for m in self.methods if (m, column) in self.cells]
+        return next((v for v in found if math.isfinite(v)), math.nan)
+
+    def any_cell(self, method: str) -> Row:
+        """A row of the method, for what does not depend on the metric."""
+        return next(row for row in self.all if row["method"] == method)
+
+    def seeds(self, method: str) -> str:
+        """Seeds of the method's figures."""
+        found = [row["seeds"] for row in self.all if row["method"] == method and row["status"] == "ok"]
+        return max(found, key=len, default="")
+
+
+def sections(frame: pd.DataFrame) -> Iterator[Section]:
+    """The sections in the order of the rows; planted and natural models never share one."""
+    names = ["task", "model", "planted", "counterfactual", "split", "level"]
+    for key, board in frame.groupby(names, sort=False):
+        found: list[Row] = [{str(k): v for k, v in row.items()} for row in board.to_dict("records")]
+        yield _section(dict(zip(names, key, strict=True)), found)
+
+
+def _section(key: dict[str, Any], found: list[Row]) -> Section:
+    ok = [row for row in found if row["status"] == "ok"]
+    shown = [row for row in ok if row["metric"].split("[")[0] not in PARTS]
+    columns = sorted({(row["metric"], row["ablation"]) for row in shown}, key=_column_order)
+    cells = {(row["method"], (row["metric"], row["ablation"])): row for row in shown}
+    directions = {(row["metric"], row["ablation"]): int(row["direction"]) for row in shown}
+    methods = tuple(dict.fromkeys(row["method"] for row in found))
+    if columns:
+        methods = tuple(sorted(methods, key=lambda m: _rank(cells.get((m, columns[0])), directions[columns[0]])))
+    without = tuple(row for row in found if row["status"] != "ok")
+    return Section(
+        **key, columns=tuple(columns), directions=directions, methods=methods, cells=cells, without=without,
+        all=tuple(found),
+    )  # fmt: skip
+
+
+def _column_order(column: Column) -> tuple[Any, ...]:
+    metric, ablation = column
+    name = metric.split("[")[0]
+    known = FIRST.index(name) if name in FIRST else len(FIRST)
+    where = ABLATIONS.index(ablation) if ablation in ABLATIONS else len(ABLATIONS)
+    return (known, metric, where, ablation)
+
+
+def _rank(row: Row | None, direction: int) -> tuple[bool, float]:
+    return (row is None, 0.0 if row is None else -direction * row["score"])
+
+
+def method_name(method: str) -> str:
+    """The method's label, and what it stands for where it is a bound."""
+    return method + {FLOOR: " (floor)", CEILING: " (ceiling)"}.get(method, "")
+
+
+def short(value: float) -> str:
+    """A figure for reading: three decimals, thin at large values; a dash where there is none."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def with_interval(row: Row) -> str:
+    """``0.812 [0.790, 0.834]``, marked where the method was trained on the metric."""
+    mark = TRAINED if "trained on" in row["note"] else ""
+    bounds = f" [{short(row['low'])}, {short(row['high'])}]" if math.isfinite(row["low"]) else ""
+    return short(row["score"]) + mark + bounds
+
+
+def passes(row: Row) -> str:
+    """Cost, ``forwards + backwards`` per example."""
+    costs = [row["forwards"], row["backwards"]]
+    return " + ".join(f"{c:.4g}" for c in costs) if all(math.isfinite(c) for c in costs) else "–"
+
+
+def column_name(column: Column, direction: int) -> str:
+    """``area_log ↑``"""
+    return f"{column[0]} {ARROWS[direction]}".strip()
+
+
+def problem(row: Row) -> str:
+    """One line on a row without figures."""
+    what = f" {row['metric']}" if row["metric"] else ""
+    under = f" ({row['ablation']})" if row["ablation"] not in ("", "none") else ""
+    seeds = f", seeds {row['seeds']}" if row["seeds"] else ""
+    return f"{row['method']}{what}{under}: {row['status']}{seeds}" + (f": {row['reason']}" if row["reason"] else "")

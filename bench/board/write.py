@@ -1,0 +1,53 @@
+"""Boards as files: CSV, Markdown and one offline page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bench.board.figures import Load, figures
+from bench.board.html import page
+from bench.board.markdown import markdown
+from bench.board.record import CellRecord
+from bench.board.rows import rows_of
+
+DIGITS = 10
+
+
+def write(records: Iterable[CellRecord], out: str | Path, load: Load | None = None) -> pd.DataFrame:
+    """Write ``<track>.csv`` and ``<track>.md`` per track and ``index.html`` into ``out``; returns the rows."""
+    found = list(figures(list(records), load))
+    frame = rows_of(found)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    for track, board in frame.groupby("track", sort=True):
+        _replace(folder / f"{track}.csv", csv(board))
+        _replace(folder / f"{track}.md", markdown(board))
+    _replace(folder / "index.html", page(frame, found))
+    return frame
+
+
+def csv(frame: pd.DataFrame) -> str:
+    """The board as CSV: numbers with at most ten significant digits, what is missing empty, ``\\n`` at line ends."""
+    shown = frame.copy()
+    for name in frame.columns:
+        if frame[name].dtype.kind == "f":
+            shown[name] = [number(v) for v in frame[name]]
+    shown["planted"] = np.where(frame["planted"].astype(bool), "yes", "no")
+    return shown.to_csv(index=False, lineterminator="\n")
+
+
+def number(value: float, digits: int = DIGITS) -> str:
+    """A number as boards write it; empty where there is none, and no negative zero."""
+    return "" if not np.isfinite(value) else f"{value + 0.0:.{digits}g}"
+
+
+def _replace(path: Path, content: str) -> None:
+    """Write whole or not at all."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(content, encoding="utf-8", newline="\n")
+    scratch.replace(path)
