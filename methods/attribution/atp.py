@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.data import Batch
 from bench.method import Job, Method
-from methods.attribution.gradient import ENDS, pair, refuse_flat
+from methods.attribution.gradient import ENDS, ends, refuse_flat
 from methods.common import float64, mean_over_examples, one_of
 
 
@@ -23,7 +23,8 @@ class Atp(Method):
     The gradient passes through everything after u. The objective kl is flat at the clean run and refused there.
 
     Source: Nanda 2023, "Attribution Patching"; Kramar et al. 2024 (arXiv:2403.00745). Sign: positive = helps the
-    answer. Cost: 2 forwards and 1 backward per example.
+    answer. Cost: 3 forwards (corrupt, clean, and the one behind the gradient) and 1 backward
+    per example.
     """
 
     name: ClassVar[str] = "atp"
@@ -36,8 +37,8 @@ class Atp(Method):
 
     def scores(self, job: Job) -> NDArray[np.float64]:
         def attributions(batch: Batch) -> NDArray[np.float64]:
-            both = pair(job, batch)
+            at = ends(job, batch)
             tokens = batch.clean if self.at == "clean" else batch.corrupt
-            return float64(job.engine.node_attribution(tokens, both.delta, both.value)).sum(axis=1)
+            return float64(job.engine.node_attribution(tokens, at.clean - at.corrupt, at.value)).sum(axis=1)
 
         return mean_over_examples(job, attributions)

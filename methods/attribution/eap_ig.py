@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.data import Batch
 from bench.method import Job, Method
-from methods.attribution.gradient import ENDS, pair, refuse_flat
+from methods.attribution.gradient import ENDS, ends, refuse_flat
 from methods.common import float64, mean_over_examples, one_of
 
 
@@ -26,7 +26,7 @@ class EapIg(Method):
     so that with it ``include=clean`` spends a step on nothing.
 
     Source: Hanna et al. 2024, "Have Faith in Faithfulness" (arXiv:2403.17806), m = 5 as there. Sign: positive = helps
-    the answer. Cost: m + 1 forwards and m backwards per example.
+    the answer. Cost: m + 2 forwards and m backwards per example.
     """
 
     name: ClassVar[str] = "eap_ig"
@@ -43,9 +43,9 @@ class EapIg(Method):
 
     def scores(self, job: Job) -> NDArray[np.float64]:
         def attributions(batch: Batch) -> NDArray[np.float64]:
-            both = pair(job, batch)
+            at = ends(job, batch)
             streams = self.streams(job, batch)
-            return float64(job.engine.edge_attribution(batch.clean, both.delta, both.value, inputs=streams))
+            return float64(job.engine.edge_attribution(batch.clean, at.clean, at.corrupt, at.value, inputs=streams))
 
         return mean_over_examples(job, attributions)[job.graph.edge_index]
 

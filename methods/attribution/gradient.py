@@ -1,4 +1,4 @@
-"""The runs behind an attribution: where the gradient is taken, of what, and the difference that it is multiplied by."""
+"""The runs behind an attribution, and the objective whose gradient is taken."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ ENDS = ("clean", "corrupt")
 
 
 @dataclass(frozen=True)
-class Pair:
-    """What both ends of a batch's attribution have in common. Made with 2 forwards per example."""
+class Ends:
+    """Both ends of a batch's attribution. Made with 2 forwards per example."""
 
-    delta: Sources
-    """clean - corrupt, so that a positive product with the gradient helps the answer."""
+    clean: Sources
+    corrupt: Sources
     value: Callable[[Tensor], Tensor]
     """``[B, V]`` logits to ``[B]`` objective."""
 
 
-def pair(job: Job, batch: Batch) -> Pair:
-    """The difference between the two prompts' sources, and the objective as a function of the logits alone."""
+def ends(job: Job, batch: Batch) -> Ends:
+    """What both prompts' sources write, and the objective as a function of the logits alone."""
     corrupt = job.engine.sources(batch.corrupt)
     clean, clean_logits = job.engine.sources_and_logits(batch.clean)
 
     def value(logits: Tensor) -> Tensor:
         return job.objective(logits, batch, clean_logits)
 
-    return Pair(clean - corrupt, value)
+    return Ends(clean, corrupt, value)
 
 
 def refuse_flat(method: str, objective: str, at: str, instead: str) -> None:

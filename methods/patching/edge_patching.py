@@ -23,7 +23,7 @@ class EdgePatching(Method):
     explanation says so. More than ``budget`` passes (edges times examples) are refused with the numbers.
 
     Source: Goldowsky-Dill et al. 2023, "Localizing Model Behavior with Path Patching" (arXiv:2304.05969); Wang et al.
-    2022 (arXiv:2211.00593). Sign: positive = helps the answer. Cost: e + 2 forwards per example for e measured edges.
+    2022 (arXiv:2211.00593). Sign: positive = helps the answer. Cost: e + 3 forwards per example for e measured edges.
     """
 
     name: ClassVar[str] = "edge_patching"

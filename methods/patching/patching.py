@@ -33,7 +33,8 @@ class Patching(Method):
     Source: Vig et al. 2020 (arXiv:2004.12265), Meng et al. 2022 (arXiv:2202.05262), Zhang and Nanda 2024, "Towards
     Best Practices of Activation Patching" (arXiv:2309.16042). Sign: positive = helps the answer, in both directions.
     Effects are in the objective's units, not divided by the gap m(clean) - m(corrupt): that changes no order.
-    Cost: n + 2 forwards per example for n nodes (heads and MLPs).
+    Cost: n + 3 forwards per example for n nodes (heads and MLPs): each node's, the two runs, and the patched run once
+    more as it is, to resume it.
     """
 
     name: ClassVar[str] = "patching"
@@ -56,9 +57,8 @@ class Patching(Method):
             stream = noised(job, batch, self.noise_at, std) if self.stochastic else None
             runs = swap(job, batch, self.direction, stream)
             where = None if self.positions == "all" else named_positions(batch, self.positions)
-            options: dict[str, Any] = {} if runs.input is None else {"input": runs.input}
             patched = job.engine.patch_nodes(
-                runs.tokens, runs.replacement, job.graph.components, runs.read, positions=where, **options
+                runs.tokens, runs.replacement, job.graph.components, runs.read, positions=where, input=runs.input
             )
             return float64(runs.effect(patched).sum(dim=1))
 

@@ -72,6 +72,7 @@ class LinearEngine:
         positions: Tensor | None = None,
         input: Tensor | None = None,
     ) -> Tensor:
+        self.cost.forwards += len(tokens)
         where = torch.ones_like(tokens.mask) if positions is None else positions
         effects = []
         for node in nodes:
@@ -86,7 +87,7 @@ class LinearEngine:
         self, tokens: Tokens, replacement: Written, edges: Sequence[str], read: Callable[[Tensor], Tensor]
     ) -> Tensor:
         plain = read(self._read(self._written(tokens, None)))
-        self.cost.forwards += len(tokens) * len(edges)
+        self.cost.forwards += len(tokens) * (len(edges) + 1)
         rows = []
         for edge in edges:
             source, destination = edge.split("->")
@@ -103,13 +104,14 @@ class LinearEngine:
     def edge_attribution(
         self,
         tokens: Tokens,
-        delta: Written,
+        ablation: Written,
+        clean: Written,
         objective: Callable[[Tensor], Tensor],
         inputs: list[Tensor] | None = None,
     ) -> Tensor:
         gradients = [self._gradient(tokens, objective, x) for x in (inputs or [None])]
         table = torch.zeros(len(self.graph.destinations), len(self.graph.sources))
-        table[-1] = torch.einsum("btsd,bd->s", delta.x, torch.stack(gradients).mean(dim=0))
+        table[-1] = torch.einsum("btsd,bd->s", (ablation - clean).x, torch.stack(gradients).mean(dim=0))
         return table
 
     def _gradient(self, tokens: Tokens, objective: Callable[[Tensor], Tensor], input: Tensor | None) -> Tensor:

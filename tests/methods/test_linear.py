@@ -184,15 +184,15 @@ def test_kl_works_where_it_has_a_gradient(engine):
 
 
 COSTS = [
-    (Patching(), lambda g: (len(g.components) + 2, 0)),
-    (Patching(direction="denoising", objective="kl"), lambda g: (len(g.components) + 2, 0)),
-    (Patching(corruption="noise"), lambda g: (len(g.components) + 2, 0)),
-    (EdgePatching(), lambda g: (g.n_edges + 2, 0)),
-    (EdgePatching(sample=9), lambda g: (9 + 2, 0)),
-    (Atp(), lambda g: (2, 1)),
-    (Eap(), lambda g: (2, 1)),
-    (EapIg(), lambda g: (6, 5)),
-    (EapIg(steps=3), lambda g: (4, 3)),
+    (Patching(), lambda g: (len(g.components) + 3, 0)),
+    (Patching(direction="denoising", objective="kl"), lambda g: (len(g.components) + 3, 0)),
+    (Patching(corruption="noise"), lambda g: (len(g.components) + 3, 0)),
+    (EdgePatching(), lambda g: (g.n_edges + 3, 0)),
+    (EdgePatching(sample=9), lambda g: (9 + 3, 0)),
+    (Atp(), lambda g: (3, 1)),
+    (Eap(), lambda g: (3, 1)),
+    (EapIg(), lambda g: (7, 5)),
+    (EapIg(steps=3), lambda g: (5, 3)),
 ]
 
 
