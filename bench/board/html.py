@@ -43,7 +43,7 @@ LONG = (
 )  # fmt: skip
 P_NOTE = (
     "p: one-sided, labels permuted over the components (1,999 seeded draws); empty where no null is drawn. Values:"
-    " the score of each model and data seed, or of each method seed where there is one model. n: test examples per seed."
+    " the score of each model and data seed, or of each method seed where there is one model. n: examples per seed."
 )
 
 
