@@ -1,0 +1,5 @@
+"""Indirect-object identification."""
+
+from tasks.ioi.task import IOI
+
+__all__ = ["IOI"]

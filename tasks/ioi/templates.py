@@ -1,4 +1,4 @@
-"""Prompt templates of indirect-object identification (Wang et al. 2022, arXiv:2211.00593, table 1 and after it).
+"""Prompt templates of indirect-object identification, in the manner of Wang et al. 2022 (arXiv:2211.00593).
 
 A template has the slots ``{A}`` and ``{B}`` (the two names of the first clause), ``{S}`` (the name said again),
 ``{PLACE}`` and ``{OBJECT}``. The prompt ends right before the indirect object.
@@ -13,9 +13,31 @@ TEMPLATES: dict[str, str] = {
     "met": "After {A} and {B} met at the {PLACE}, {S} wanted to give the {OBJECT} to",
     "found": "{A} and {B} were at the {PLACE}. {S} found a {OBJECT} and gave it to",
     "friends": "Once upon a time, there were two friends named {A} and {B}. {S} gave the {OBJECT} to",
-    "named": "There was a girl named {A} and a boy named {B}. {S} gave the {OBJECT} to",
+    "child": "There was a child named {A} and another child named {B}. {S} gave the {OBJECT} to",
     "playing": "{A} and {B} were playing in the {PLACE}. {S} gave the {OBJECT} to",
     "day": "One day, {A} and {B} went to the {PLACE} with a {OBJECT}. {S} gave the {OBJECT} to",
+    "summer": "One summer day, {A} and {B} were playing at the {PLACE}. {S} gave the {OBJECT} to",
+    "saw": "One day, {A} and {B} saw a {OBJECT} at the {PLACE}. {S} gave the {OBJECT} to",
+    "while": "While {A} and {B} were at the {PLACE}, {S} handed a {OBJECT} to",
+    "children": "There were two children named {A} and {B}. They went to the {PLACE}. {S} gave the {OBJECT} to",
 }
 
 ORDERS = ("ABBA", "BABA")
+
+_INSIDE = ("forest", "garden", "kitchen")
+_NEXT_TO = ("beach", "farm", "office", "playground", "river", "station", "zoo")
+
+UNFIT: dict[str, tuple[str, ...]] = {
+    "lunch": _INSIDE,
+    "met": (*_INSIDE, "kiss"),
+    "found": (*_INSIDE, "kiss"),
+    "friends": ("kiss",),
+    "child": ("kiss",),
+    "playing": (*_NEXT_TO, "kiss"),
+    "day": ("kiss",),
+    "summer": (*_INSIDE, "kiss"),
+    "saw": (*_INSIDE, "kiss"),
+    "while": (*_INSIDE, "kiss"),
+    "children": ("kiss",),
+}
+"""Places and objects that would read wrong in a template ("in the beach", "found a kiss")."""
