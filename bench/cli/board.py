@@ -1,0 +1,31 @@
+"""bench board [store=results] [out=leaderboards]: write boards from the store: CSV, Markdown, HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.cli.compose import composer, split_arguments
+from bench.harness.errors import CallError
+from bench.harness.records import read_records
+from bench.harness.store import Store
+from bench.registry import discover
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the boards; the exit code."""
+    positionals, _, overrides = split_arguments(arguments)
+    if positionals:
+        raise CallError(f"`bench board` takes store= and out=; what is {positionals[0]!r}?")
+    with composer(overrides, discover()) as hydra:
+        config = hydra.config(overrides)
+    store = Store(config["store"])
+    if not store.root.is_dir():
+        raise CallError(f"there is no store {config['store']}; run something first, or name it with store=PATH")
+    records = read_records(store)
+    if not records:
+        raise CallError(f"the store {config['store']} is empty; run something first")
+    from bench.board import write
+
+    table = write(records, config["out"])
+    print(f"{len(table)} rows of {len(records)} cells in {config['out']}")
+    return 0

@@ -1,0 +1,200 @@
+"""From a command line to resolved configurations: Hydra's grammar, sweeps by themselves, errors that name the nearest.
+
+Sweeps are expanded here and not by Hydra's sweeper, because what is swept must first be planned as a whole: which
+cells exist, which of them share a model, which baselines they need.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import CompactHydraException, MissingConfigException
+from omegaconf import OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from bench.harness.errors import CallError
+from bench.registry import DuplicateName, PluginError, Registries, Registry, nearest, unknown
+
+NEEDED = {"model.id": ": model.id=NAME for the hub, model.id=PATH for a directory"}
+GROUPS = ("task", "method", "model", "metric", "experiment")
+Config = dict[str, Any]
+Sweep = list[list[str]]
+"""For each swept key, the overrides that it takes in turn."""
+
+
+class Composer:
+    """Composes configurations; used inside :func:`composer`."""
+
+    def __init__(self, overrides: Sequence[str]) -> None:
+        self._loader = GlobalHydra.instance().config_loader()
+        self._parser = OverridesParser.create(config_loader=self._loader)
+        self.overrides = self._parse(overrides)
+
+    def named(self) -> set[str]:
+        """The keys that the command line names."""
+        return {_key(override) for override in self.overrides}
+
+    def expand(self, extra: Sequence[str] = ()) -> tuple[list[str], Sweep]:
+        """Fixed overrides and sweeps: the command line's, and the experiment's for keys that it leaves out."""
+        given = [*self.overrides, *self._parse(extra)]
+        fixed = [_text(o) for o in given if not o.is_sweep_override()]
+        params = self._sweeper_params(fixed)
+        named = {_key(o) for o in given}
+        ours = self._parse([f"{key}={value}" for key, value in params.items() if key not in named])
+        fixed += [_text(o) for o in ours if not o.is_sweep_override()]
+        return fixed, [self._values(o) for o in [*given, *ours] if o.is_sweep_override()]
+
+    def config(self, overrides: Sequence[str]) -> Config:
+        """One resolved configuration."""
+        with self._explained():
+            config = compose("config", overrides=[*overrides])
+            found = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        assert isinstance(found, dict)
+        return {str(key): value for key, value in found.items()}
+
+    def options(self, group: str) -> list[str]:
+        """Names of a group."""
+        return sorted(self._loader.get_group_options(group))
+
+    def _parse(self, overrides: Sequence[str]) -> list[Override]:
+        try:
+            return self._parser.parse_overrides(list(overrides))
+        except CompactHydraException as error:
+            raise CallError(str(error).split("\nSee ")[0].replace("\n", ": ")) from error
+
+    def _values(self, override: Override) -> list[str]:
+        try:
+            values = list(override.sweep_string_iterator())
+        except (CompactHydraException, MissingConfigException) as error:
+            raise CallError(f"{override.input_line}: {error}") from error
+        if not values:
+            raise CallError(f"{override.input_line}: nothing to sweep over")
+        prefix = _text(override).split("=", 1)[0]
+        return [f"{prefix}={value}" for value in values]
+
+    def _sweeper_params(self, fixed: Sequence[str]) -> Config:
+        with self._explained():
+            config = compose("config", overrides=list(fixed), return_hydra_config=True)
+        return dict(config.hydra.sweeper.params or {})
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except MissingConfigException as error:
+            raise CallError(self._missing(error)) from error
+        except MissingMandatoryValue as error:
+            key = getattr(error, "full_key", None) or str(error)
+            raise CallError(f"{key}: a value is needed{NEEDED.get(key, '')}") from error
+        except (CompactHydraException, OmegaConfBaseException) as error:
+            raise CallError(self._rejected(error)) from error
+
+    def _missing(self, error: MissingConfigException) -> str:
+        group, _, name = str(error.missing_cfg_file or "").rpartition("/")
+        if group not in GROUPS:
+            return str(error).split("\nConfig search path")[0]
+        hint = f"For a hub name or a directory: model=hf model.id={name}" if group == "model" else ""
+        return unknown(group, name, self.options(group), hint)
+
+    def _rejected(self, error: Exception) -> str:
+        text = str(error).split("\n")[0].rstrip(".")
+        if not text.startswith("Could not override"):
+            return text
+        key = text.split("'")[1]
+        chosen = [_text(o) for o in self.overrides if _key(o) in GROUPS and not o.is_sweep_override()]
+        close = nearest(key, _leaves(self.config(chosen)))
+        return f"there is no {key}." + (f" Did you mean {' or '.join(close)}?" if close else "") + f" (+{key}= adds it)"
+
+
+@contextlib.contextmanager
+def composer(overrides: Sequence[str], registries: Registries) -> Iterator[Composer]:
+    """A composer for a command line; refuses a key that is given twice."""
+    _check_once(overrides)
+    _store_plugins(registries, overrides)
+    logging.getLogger("hydra").setLevel(logging.ERROR)
+    GlobalHydra.instance().clear()
+    with initialize_config_module(config_module="conf", version_base="1.3"):
+        yield Composer(overrides)
+
+
+def combinations(fixed: Sequence[str], sweep: Sweep) -> Iterator[list[str]]:
+    """Every combination of swept values, the last key moving fastest."""
+    for chosen in itertools.product(*sweep):
+        yield [*fixed, *chosen]
+
+
+def split_arguments(arguments: Sequence[str], flags: Sequence[str] = ()) -> tuple[list[str], list[str], list[str]]:
+    """Positionals, flags and overrides; an unknown flag is an error with the nearest ones."""
+    positionals, found, overrides = [], [], []
+    for argument in arguments:
+        if argument.startswith("-") and "=" not in argument:
+            if argument not in flags:
+                raise CallError(unknown("option", argument, list(flags) or ["--help"]))
+            found.append(argument)
+        elif "=" in argument or argument.startswith("~"):
+            overrides.append(argument)
+        else:
+            positionals.append(argument)
+    return positionals, found, overrides
+
+
+def _check_once(overrides: Sequence[str]) -> None:
+    seen: dict[str, str] = {}
+    for override in overrides:
+        key = override.split("=", 1)[0].lstrip("+~").strip()
+        if key in seen:
+            raise CallError(f"{key} is given twice: {seen[key]} and {override}; keep one")
+        seen[key] = override
+
+
+def _store_plugins(registries: Registries, overrides: Sequence[str]) -> None:
+    """A configuration for every registered name without a YAML file; one that the call names shows its parameters."""
+    home = Path(__file__).resolve().parents[2] / "conf"
+    mentioned = set(re.findall(r"[\w\-]+", " ".join(overrides)))
+    groups = {"task": registries.tasks, "method": registries.methods, "metric": registries.metrics}
+    for group, registry in groups.items():
+        for name in registry.names():
+            if not (home / group / f"{name}.yaml").exists():
+                node = {"name": name, **(_defaults(registry, name) if name in mentioned else {})}
+                ConfigStore.instance().store(group=group, name=name, node=node, provider="plug-in")
+
+
+def _defaults(registry: Registry[Any], name: str) -> Config:
+    """Parameters of a registered class and their defaults; none where it cannot be loaded, which is said later."""
+    try:
+        cls = registry.load(name)
+    except (PluginError, DuplicateName):
+        return {}
+    if not is_dataclass(cls):
+        return {}
+    plain = (str, int, float, bool, type(None))
+    return {f.name: f.default for f in fields(cls) if isinstance(f.default, plain)}
+
+
+def _text(override: Override) -> str:
+    return str(override.input_line)
+
+
+def _key(override: Override) -> str:
+    return str(override.get_key_element()).lstrip("+~")
+
+
+def _leaves(config: Config, prefix: str = "") -> list[str]:
+    found = []
+    for key, value in config.items():
+        found.append(f"{prefix}{key}")
+        if isinstance(value, dict):
+            found += _leaves(value, f"{prefix}{key}.")
+    return found

@@ -1,0 +1,72 @@
+"""bench score metric=a,b [store=results] [OVERRIDE ...]: score stored explanations again; runs no method.
+
+  bench score metric=cpr_mib ablation=mean,resample
+  bench score metric=area_log task=ioi method=eap,eap_ig     only these tasks, methods or models
+
+What is measured already is not measured again. The settings of `bench run` hold here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.cli.compose import Composer, composer, split_arguments
+from bench.cli.selection import score_selection
+from bench.cli.show import print_board, show_tracebacks
+from bench.harness.cells import Cell, Settings
+from bench.harness.errors import CallError
+from bench.harness.planning import cell_of, make_metrics, make_settings, with_scores
+from bench.harness.records import read_records
+from bench.harness.report import Report
+from bench.harness.runner import run
+from bench.harness.store import Store
+from bench.registry import discover
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Plan from the store, measure, print the board; the exit code."""
+    positionals, _, overrides = split_arguments(arguments)
+    if positionals:
+        raise CallError(f"`bench score` takes overrides like metric=area_log; what is {positionals[0]!r}?")
+    registries = discover()
+    with composer(overrides, registries) as hydra:
+        wanted = _filters(hydra)
+        configs, metrics = score_selection(hydra)
+    settings = make_settings(configs[0])
+    if configs[0]["verbose"]:
+        show_tracebacks()
+    choices = make_metrics(metrics, registries)
+    if not Store(settings.store).root.is_dir():
+        raise CallError(f"there is no store {settings.store}; run something first, or name it with store=PATH")
+    with Store(settings.store) as store:
+        cells = [with_scores(cell, choices, registries) for cell in stored_cells(store, settings, wanted)]
+        if not cells:
+            raise CallError(f"the store {settings.store} has no finished cell to score; run something first")
+        summary = run(cells, store, Report(), explain=False)
+        scores = {score.key for cell in cells for score in cell.scores}
+        print_board(read_records(store, {cell.key for cell in cells}, scores))
+    return 1 if summary.failed else 0
+
+
+def stored_cells(store: Store, settings: Settings, wanted: Mapping[str, set[str]]) -> list[Cell]:
+    """The finished cells of a store whose task, method and model are wanted."""
+    found = []
+    for stored in store.cells():
+        if stored["status"] != "ok":
+            continue
+        cell = cell_of(stored, settings)
+        names = {"task": cell.task.name, "method": cell.method.name, "model": cell.model.name}
+        if all(names[key] in values for key, values in wanted.items()):
+            found.append(cell)
+    return found
+
+
+def _filters(hydra: Composer) -> dict[str, set[str]]:
+    """Names that the call gives for task, method and model."""
+    found: dict[str, Any] = {}
+    for key in {"task", "method", "model"} & hydra.named():
+        fixed, sweep = hydra.expand()
+        values = [o for axis in [*sweep, fixed] for o in axis if o.startswith(f"{key}=")]
+        found[key] = {o.split("=", 1)[1] for o in values}
+    return found

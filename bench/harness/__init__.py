@@ -1,0 +1,1 @@
+"""Plan cells, run them as jobs, store what they give, and read it back for the boards."""

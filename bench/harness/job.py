@@ -1,0 +1,174 @@
+"""One job: open it once, then explain and measure its cells, one after the other, each saved as soon as it is done."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.explanation import Explanation, ExplanationError
+from bench.harness.cells import Cell, Plain, Score
+from bench.harness.errors import StoreError, plain, reason
+from bench.harness.models import load_engine
+from bench.harness.opening import Gated, Load, Opened, open_job
+from bench.harness.planning import build
+from bench.harness.provenance import Meter, hardware, versions
+from bench.harness.store import Store
+from bench.method import Job, Method, Skip
+from bench.metric import Measurement, measure
+from bench.objectives import objective
+from bench.registry import Registries, discover
+
+log = logging.getLogger(__name__)
+Tell = Callable[..., None]
+"""``tell(event, **details)``; the events are ``opened``, ``start``, ``step`` and ``done``."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is left to do on a cell."""
+
+    cell: Cell
+    explain: bool
+    scores: tuple[Score, ...]
+
+
+def run_job(works: Sequence[Work], store: Store, tell: Tell, load: Load = load_engine) -> None:
+    """Do the work on cells that share task, model and seeds. What goes wrong becomes rows; the store's errors rise."""
+    registries = discover()
+    try:
+        opened = open_job(works[0].cell, registries, load)
+    except StoreError:
+        raise
+    except Exception as error:
+        _close_all(works, store, tell, "gated" if isinstance(error, Gated) else "failed", error)
+        return
+    first = works[0].cell
+    found = {"kept": opened.kept, "accuracy": opened.accuracy, "seed": opened.seed}
+    tell("opened", task=first.task.name, model=first.model, **found)
+    for work in works:
+        tell("start", key=work.cell.key, label=label(work.cell))
+        _run_cell(work, opened, registries, store, tell)
+        tell("done", key=work.cell.key)
+
+
+def label(cell: Cell) -> str:
+    """A cell on one line."""
+    seeds = "" if cell.model.seed is None else f" seed {cell.model.seed}"
+    return f"{cell.task.name} {cell.model.name}{seeds} {cell.method.label} ({cell.method.level})"
+
+
+def save_outcome(cell: Cell, store: Store, status: str, why: str, **details: Any) -> None:
+    """Record that a cell has no explanation, and why."""
+    store.save_outcome(cell.key, {**description(cell), "status": status, "reason": why, **details})
+
+
+def description(cell: Cell) -> Plain:
+    """What every stored cell says about itself."""
+    return {
+        "key": cell.key, "record": cell.record(), "configuration": cell.configuration(), "written": time.time(),
+        "provenance": {
+            "versions": versions(), "revision": cell.model.revision, "hardware": hardware(cell.settings.device),
+            "settings": {"batch_size": cell.settings.batch_size, "threads": cell.settings.threads},
+        },
+    }  # fmt: skip
+
+
+def _close_all(works: Sequence[Work], store: Store, tell: Tell, status: str, error: Exception) -> None:
+    why = plain(str(error)) if status == "gated" else reason(error)
+    if status == "failed":
+        log.error("%s", "".join(traceback.format_exception(error)))
+    for work in works:
+        if work.explain:
+            save_outcome(work.cell, store, status, why)
+        for score in () if work.explain else work.scores:
+            _save_score(work.cell, score, store, Measurement(*_of(score), status="failed", reason=why))
+        tell("done", key=work.cell.key)
+
+
+def _run_cell(work: Work, opened: Opened, registries: Registries, store: Store, tell: Tell) -> None:
+    cell = work.cell
+    if work.explain and store.status(cell.key) != "ok":  # another process may have come first
+        try:
+            explanation, cost = explain(cell, opened, registries, tell)
+        except Skip as skip:
+            save_outcome(cell, store, "skipped", plain(str(skip)))
+            return
+        except Exception as error:
+            log.exception("%s failed", label(cell))
+            save_outcome(cell, store, "failed", reason(error), trace=_trace(error))
+            return
+        details = {"accuracy": opened.accuracy, "kept": opened.kept, "n": len(opened.examples["test"])}
+        store.save_explanation(cell.key, explanation, {**description(cell), "status": "ok", "cost": cost, **details})
+    explanation = store.explanation(cell.key)
+    for score in work.scores:
+        meter = Meter(cell.settings.device)
+        opened.engine.cost.reset()
+        measurement = _measure(score, explanation, opened, registries)
+        _save_score(cell, score, store, measurement, **meter.read(), forwards=opened.engine.cost.forwards)
+
+
+def explain(cell: Cell, opened: Opened, registries: Registries, tell: Tell) -> tuple[Explanation, Plain]:
+    """Run the method; its explanation, and its cost per training example."""
+    method: Method = build("method", registries.methods.load(cell.method.name), cell.method.parameters)
+    seed = cell.method.seed or 0
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # for methods that forget to use the generators that they are given
+    job = Job(
+        engine=opened.engine, batches=opened.tuning_batches, objective=objective(method.objective), seed=seed,
+        n_examples={split: len(opened.examples[split]) for split in ("train", "validation")},
+        counterfactual=opened.counterfactual, truth=opened.truth if method.needs_truth else None,
+        progress=lambda done, total: tell("step", done=done, total=total),
+    )  # fmt: skip
+    opened.engine.cost.reset()
+    meter = Meter(cell.settings.device)
+    scores = np.asarray(method.scores(job))
+    spent = meter.read()
+    n = job.n_examples["train"]
+    cost = {"forwards": opened.engine.cost.forwards / n, "backwards": opened.engine.cost.backwards / n, **spent}
+    return _explanation(cell, method, scores, method.extra(job), job), cost
+
+
+def _explanation(cell: Cell, method: Method, scores: Any, extra: Plain, job: Job) -> Explanation:
+    if not np.issubdtype(scores.dtype, np.number):
+        raise ExplanationError(f"scores are {scores.dtype}, not numbers")
+    return Explanation(
+        level=method.level, components=job.graph.names(method.level), scores=scores.astype(np.float32),
+        task=cell.task.name, task_version=cell.task.version, model=cell.model.name, model_revision=cell.model.revision,
+        method=cell.method.label, method_version=cell.method.version, counterfactual=cell.task.counterfactual,
+        objective=method.objective, track=method.track, extra=extra,
+    )  # fmt: skip
+
+
+def _of(score: Score) -> tuple[str, str, str]:
+    return score.metric.name, score.metric.version, score.metric.ablation
+
+
+def _measure(score: Score, explanation: Explanation, opened: Opened, registries: Registries) -> Measurement:
+    try:
+        if score.metric.problem:
+            raise RuntimeError(score.metric.problem)
+        metric = build("metric", registries.metrics.load(score.metric.name), score.metric.parameters)
+        measurement = measure(metric, explanation, opened.context(score.metric.ablation))
+    except Exception as error:  # `measure` reports the metric's own faults; this is what comes before
+        log.exception("%s cannot be measured", score.metric.label)
+        measurement = Measurement(*_of(score), status="failed", reason=reason(error))
+    return replace(measurement, reason=plain(measurement.reason), parameters=score.metric.parameters)
+
+
+def _save_score(cell: Cell, score: Score, store: Store, measurement: Measurement, **cost: float) -> None:
+    meta = {"key": score.key, "label": score.metric.label, "cost": cost, "written": time.time()}
+    meta["provenance"] = {"versions": versions()}
+    store.save_score(cell.key, score.key, measurement, meta)
+
+
+def _trace(error: BaseException) -> list[str]:
+    """Where it went wrong, in file names without folders."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{plain(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]

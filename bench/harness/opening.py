@@ -1,0 +1,172 @@
+"""Opening a job: the model, the examples that its cells share, and whether the model can do the task at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from bench.data import Batch, Tokens, batches, pad
+from bench.harness.cells import Cell, ModelChoice, Settings
+from bench.harness.models import load_engine, load_truth
+from bench.harness.planning import build
+from bench.method import Truth
+from bench.metric import ScoreContext
+from bench.registry import Registries
+from bench.task import SPLITS, DataRequest, Task, TaskError
+
+if TYPE_CHECKING:
+    from bench.engine import Engine
+
+Load = Callable[[ModelChoice, Settings], Any]
+
+
+class Gated(Exception):
+    """A model that cannot do the task; the message has its accuracy."""
+
+
+@dataclass
+class Opened:
+    """What the cells of one job share."""
+
+    engine: Engine
+    task: Task
+    examples: dict[str, list[dict[str, Any]]]
+    counterfactual: str
+    settings: Settings
+    seed: int
+    kept: dict[str, float]
+    truth: Truth | None = None
+    accuracy: float = float("nan")
+    shared: dict[Any, Any] = field(default_factory=dict)
+    _batches: dict[str, list[Batch]] = field(default_factory=dict)
+    _contexts: dict[str, ScoreContext] = field(default_factory=dict)
+
+    def batches(self, split: str) -> Iterator[Batch]:
+        """Batches of a split, always in the same order, on the engine's device."""
+        if split not in self._batches:
+            pad_id = getattr(self.engine, "pad_id", 0) or 0
+            found = batches(
+                self.examples[split], self.counterfactual, self.settings.batch_size, pad_id, self.settings.padding_side
+            )
+            self._batches[split] = [batch.to(self.engine.device) for batch in found]
+        return iter(self._batches[split])
+
+    def tuning_batches(self, split: str) -> Iterator[Batch]:
+        """What methods get: never the test split."""
+        if split not in ("train", "validation"):
+            raise ValueError(f"methods see train and validation, not {split!r}")
+        return self.batches(split)
+
+    def context(self, ablation: str) -> ScoreContext:
+        """What metrics work with, under one ablation; its caches live as long as the job."""
+        if ablation not in self._contexts:
+            self._contexts[ablation] = self._context(ablation)
+        return self._contexts[ablation]
+
+    def _context(self, ablation: str) -> ScoreContext:
+        from bench.scoring.ablation import ablation as make
+
+        def scored() -> Iterator[Batch]:
+            return self.batches("test")
+
+        def none(_: Batch) -> Any:
+            raise RuntimeError("this metric said that it uses no ablation")
+
+        known = ablation in ("counterfactual", "mean", "zero", "resample")
+        ablate = make(ablation, self.engine, lambda: self.batches("train"), scored, self.seed) if known else none
+        rows = self.examples["test"]
+        return ScoreContext(
+            self.engine, scored, len(rows), [row["cluster"] for row in rows], ablation, ablate, self.counterfactual,
+            self.truth, self.seed, self.shared,
+        )  # fmt: skip
+
+
+def open_job(cell: Cell, registries: Registries, load: Load = load_engine) -> Opened:
+    """The job that ``cell`` belongs to; raises what the task or the model raise, and :class:`Gated`."""
+    quiet()
+    torch.set_num_threads(cell.settings.threads)
+    choice, settings = cell.task, cell.settings
+    task = build("task", registries.tasks.load(choice.name), choice.parameters)
+    engine = load(cell.model, settings)
+    request = DataRequest(choice.seed, choice.sizes, choice.data, _predict(engine, settings), _choose(engine, settings))
+    data = task.build(engine.tokenizer, request)
+    examples = {split: list(data.split(split)) for split in SPLITS}
+    _check(examples, choice.counterfactual)
+    opened = Opened(
+        engine, task, examples, choice.counterfactual, settings, choice.seed, dict(data.kept), load_truth(cell.model)
+    )
+    opened.accuracy = accuracy(engine, opened.batches("test"))
+    gate = task.gate if choice.gate is None else choice.gate
+    if opened.accuracy < gate:
+        raise Gated(f"accuracy {opened.accuracy:.3f} on {len(examples['test'])} test examples is under {gate:g}")
+    return opened
+
+
+def accuracy(engine: Engine, found: Iterator[Batch]) -> float:
+    """Share of the examples whose right answer has a larger logit than the wrong one."""
+    right = total = 0
+    with torch.no_grad():
+        for batch in found:
+            logits = engine.logits(batch.clean)
+            rows = torch.arange(len(batch), device=logits.device)
+            right += int((logits[rows, batch.answer] > logits[rows, batch.wrong]).sum())
+            total += len(batch)
+    return right / max(total, 1)
+
+
+def quiet() -> None:
+    """Keep libraries from writing bars and hints into our output."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+
+
+def _check(examples: dict[str, list[dict[str, Any]]], counterfactual: str) -> None:
+    """The two things about a task's examples that everything after this relies on."""
+    for split, rows in examples.items():
+        if not rows:
+            raise TaskError(f"the {split} split has no examples")
+        for number, row in enumerate(rows):
+            ours, other = len(row["ids"]), len(row["counterfactuals"][counterfactual]["ids"])
+            if ours != other:
+                raise TaskError(
+                    f"{split} example {number}: the clean prompt has {ours} tokens and its {counterfactual} "
+                    f"counterfactual {other}; make the prompts of a pair equally long in tokens"
+                )
+
+
+def _logits(engine: Engine, prompts: Sequence[Sequence[int]], settings: Settings) -> Iterator[tuple[int, torch.Tensor]]:
+    """Logits of each prompt, with its number; prompts of one length go together."""
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    pad_id = getattr(engine, "pad_id", 0) or 0
+    with torch.no_grad():
+        for start in range(0, len(order), settings.batch_size):
+            chosen = order[start : start + settings.batch_size]
+            tokens: Tokens = pad([prompts[i] for i in chosen], pad_id, settings.padding_side).to(engine.device)
+            yield from zip(chosen, engine.logits(tokens), strict=True)
+
+
+def _predict(engine: Engine, settings: Settings) -> Callable[[list[list[int]]], list[int]]:
+    def predict(prompts: list[list[int]]) -> list[int]:
+        found = {i: int(logits.argmax()) for i, logits in _logits(engine, prompts, settings)}
+        return [found[i] for i in range(len(prompts))]
+
+    return predict
+
+
+def _choose(engine: Engine, settings: Settings) -> Callable[[list[list[int]], list[list[int]]], list[int]]:
+    def choose(prompts: list[list[int]], candidates: list[list[int]]) -> list[int]:
+        found = {}
+        for i, logits in _logits(engine, prompts, settings):
+            found[i] = candidates[i][int(logits[candidates[i]].argmax())]
+        return [found[i] for i in range(len(prompts))]
+
+    return choose

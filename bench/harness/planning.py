@@ -1,0 +1,249 @@
+"""From resolved configurations to cells: names become classes, parameters get their defaults, keys are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from bench.harness.cells import Cell, MethodChoice, MetricChoice, ModelChoice, Score, Settings, TaskChoice
+from bench.harness.cells import identity as cell_identity
+from bench.harness.errors import CallError, plain
+from bench.harness.keys import digest, explanation_key, file_digest, score_key
+from bench.harness.models import NotShipped, find_model
+from bench.metric import NO_ABLATION
+from bench.objectives import OBJECTIVES
+from bench.registry import PluginError, Registries, nearest, unknown
+
+TASK_KEYS = ("name", "counterfactual", "data", "sizes", "gate")
+ABLATIONS = ("counterfactual", "mean", "zero", "resample")
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+BASELINES = {"random": False, "oracle": True}
+"""The methods behind floor and ceiling, and whether they need a planted model."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Cells in the order in which they were asked for."""
+
+    cells: tuple[Cell, ...]
+    notes: tuple[str, ...] = ()
+
+
+def make_plan(
+    configs: Sequence[Mapping[str, Any]], metrics: Sequence[MetricChoice], registries: Registries, one_level: bool
+) -> Plan:
+    """One cell per configuration, the baselines that its board needs, and the metrics' measurements on each.
+
+    ``one_level``: the call names ``method.level``, so baselines keep it; else they take the level of every other row.
+    """
+    drafts = [draft for config in configs for draft in [_draft(config, registries)]]
+    if not one_level:
+        drafts = _spread_baselines(drafts)
+    drafts, notes = _add_baselines(drafts, registries)
+    unique = {cell.key: cell for cell in reversed(drafts)}
+    cells = [replace(unique.pop(cell.key), scores=_scores(cell, metrics, registries)) for cell in drafts
+             if cell.key in unique]  # fmt: skip
+    return Plan(tuple(cells), notes)
+
+
+def make_metrics(configs: Iterable[tuple[Mapping[str, Any], str]], registries: Registries) -> list[MetricChoice]:
+    """Metrics from pairs of a metric's configuration and an ablation, each once."""
+    found = {}
+    for config, ablation in configs:
+        choice = _metric(config, ablation, registries)
+        found[digest(asdict(choice))] = choice
+    return list(found.values())
+
+
+def with_scores(cell: Cell, metrics: Sequence[MetricChoice], registries: Registries) -> Cell:
+    """The cell with these measurements wanted."""
+    return replace(cell, scores=_scores(cell, metrics, registries))
+
+
+def cell_of(stored: Mapping[str, Any], settings: Settings) -> Cell:
+    """A cell again, from what the store keeps about it."""
+    config = stored["configuration"]
+    task, model, method = TaskChoice(**config["task"]), ModelChoice(**config["model"]), MethodChoice(**config["method"])
+    return Cell(stored["key"], task, model, method, settings)
+
+
+def make_settings(config: Mapping[str, Any]) -> Settings:
+    """The part of a configuration that no result depends on."""
+    if config["padding_side"] not in ("left", "right"):
+        raise CallError(f"padding_side={config['padding_side']}: use left or right")
+    if config["dtype"] not in DTYPES:
+        raise CallError(unknown("dtype", str(config["dtype"]), DTYPES))
+    if int(config["batch_size"]) < 1:
+        raise CallError(f"batch_size={config['batch_size']}: use 1 or more")
+    return Settings(**{f.name: config[f.name] for f in fields(Settings)})
+
+
+# -- one cell
+
+
+def _draft(config: Mapping[str, Any], registries: Registries) -> Cell:
+    settings = make_settings(config)
+    status = reason = ""
+    try:
+        task_object, task = _task(config["task"], int(config["data"]["seed"]), registries)
+    except PluginError as error:
+        status, reason = "failed", plain(str(error))
+        task_object, task = None, TaskChoice(config["task"]["name"], "", "", int(config["data"]["seed"]))
+    try:
+        method = _method(config["method"], registries)
+    except PluginError as error:
+        status, reason = status or "failed", reason or plain(str(error))
+        name = config["method"]["name"]
+        method = MethodChoice(name, name, "", "", seed=int(config["method"]["seed"]))
+    try:
+        model = find_model(config["model"], task_object, config["dtype"])
+    except NotShipped as error:
+        status, reason = status or "skipped", reason or str(error)
+        model = ModelChoice("planted", "", "", seed=int(config["model"]["seed"]), planted=True, dtype=config["dtype"])
+    key = explanation_key(cell_identity(task, model, method))
+    return Cell(key, task, model, method, settings, status=status, reason=reason)
+
+
+def _task(config: Mapping[str, Any], seed: int, registries: Registries) -> tuple[Any, TaskChoice]:
+    name = config["name"]
+    parameters = {key: value for key, value in config.items() if key not in TASK_KEYS}
+    task = build("task", registries.tasks.load(name), parameters)
+    counterfactual = config.get("counterfactual") or task.default_counterfactual
+    if counterfactual not in task.counterfactuals:
+        raise CallError(unknown(f"counterfactual of {name}", counterfactual, task.counterfactuals))
+    sizes = {split: int(n) for split, n in (config.get("sizes") or {}).items() if n is not None} or None
+    gate = config.get("gate")
+    data, data_digest = _user_data(config.get("data"))
+    return task, TaskChoice(
+        name, task.version, counterfactual, seed, parameters, sizes, None if gate is None else float(gate),
+        data, data_digest,
+    )  # fmt: skip
+
+
+def _user_data(source: str | None) -> tuple[str | None, str]:
+    """Where the user's examples are, and what identifies them: the contents of files, the name of a hub data set."""
+    if source is None:
+        return None, ""
+    path = Path(str(source)).expanduser()
+    if path.is_file():
+        return str(path.resolve()), file_digest(path)
+    if path.is_dir():
+        return str(path.resolve()), file_digest(*sorted(p for p in path.rglob("*") if p.is_file()))
+    if path.suffix or str(source).startswith((".", "/", "~")):
+        raise CallError(f"task.data={source}: there is no such file")
+    return str(source), str(source)
+
+
+def _method(config: Mapping[str, Any], registries: Registries) -> MethodChoice:
+    name = config["name"]
+    given = {key: value for key, value in config.items() if key not in ("name", "seed")}
+    cls = registries.methods.load(name)
+    if cls.baseline:
+        given.pop("objective", None)  # baselines do not look at it, so a sweep over it runs them once
+    method = build("method", cls, given)
+    if method.objective not in OBJECTIVES:
+        raise CallError(unknown("objective", str(method.objective), list(OBJECTIVES)))
+    seed = int(config["seed"]) if cls.stochastic else None
+    return MethodChoice(
+        name, method.label(), cls.version, method.level, asdict(method), seed, cls.baseline, cls.needs_truth, cls.track
+    )
+
+
+def _metric(config: Mapping[str, Any], ablation: str, registries: Registries) -> MetricChoice:
+    name = config["name"]
+    if ablation not in ABLATIONS:
+        raise CallError(unknown("ablation", str(ablation), ABLATIONS))
+    try:
+        cls = registries.metrics.load(name)
+    except PluginError as error:
+        return MetricChoice(name, name, "", ablation, problem=plain(str(error)))
+    metric = build("metric", cls, {key: value for key, value in config.items() if key != "name"})
+    used = ablation if cls.uses_ablation else NO_ABLATION
+    return MetricChoice(name, metric.label(), cls.version, used, metric.parameters())
+
+
+def build(kind: str, cls: type, parameters: Mapping[str, Any]) -> Any:
+    """An object of a registered class; a wrong parameter is a :class:`CallError` with the nearest names."""
+    known = [f.name for f in fields(cls)] if hasattr(cls, "__dataclass_fields__") else None
+    if known is not None and (wrong := sorted(set(parameters) - set(known))):
+        close = nearest(wrong[0], known)
+        hint = f" Did you mean {' or '.join(close)}?" if close else f" It has: {', '.join(known) or 'none'}."
+        raise CallError(f"the {kind} {cls.name} has no parameter {wrong[0]!r}.{hint}")  # type: ignore[attr-defined]
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()}
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        raise CallError(f"the {kind} {getattr(cls, 'name', cls.__name__)}: {error}") from error
+
+
+# -- baselines and scores
+
+
+def _board(cell: Cell) -> str:
+    """Cells with equal values here share floor and ceiling."""
+    seeds = (cell.task.seed, cell.model.identity(), cell.task.identity())
+    return digest([*seeds, cell.method.track])
+
+
+def _levels(cells: Iterable[Cell]) -> dict[str, list[str]]:
+    """Levels of the rows that are no baselines, by board; baselines' own where a board has nothing else."""
+    own: dict[str, list[str]] = {}
+    others: dict[str, list[str]] = {}
+    for cell in cells:
+        kind = others if cell.method.baseline else own
+        levels = kind.setdefault(_board(cell), [])
+        if cell.method.level and cell.method.level not in levels:
+            levels.append(cell.method.level)
+    return {**others, **{board: levels for board, levels in own.items() if levels}}
+
+
+def _spread_baselines(cells: Sequence[Cell]) -> list[Cell]:
+    levels = _levels(cells)
+    spread = []
+    for cell in cells:
+        wanted = levels[_board(cell)] if cell.method.baseline and "level" in cell.method.parameters else None
+        spread += [cell] if wanted is None else [_at_level(cell, level) for level in wanted]
+    return spread
+
+
+def _at_level(cell: Cell, level: str) -> Cell:
+    method = replace(cell.method, level=level, parameters={**cell.method.parameters, "level": level})
+    return replace(cell, method=method, key=explanation_key(cell_identity(cell.task, cell.model, method)))
+
+
+def _add_baselines(cells: Sequence[Cell], registries: Registries) -> tuple[list[Cell], tuple[str, ...]]:
+    """The cells, and behind them the floor and ceiling of every board and level that lacks them."""
+    known = set(registries.methods.names())
+    result, keys, added = list(cells), {cell.key for cell in cells}, []
+    for name, needs_truth in BASELINES.items():
+        for cell in cells:
+            if name not in known or cell.reason or not cell.method.level or (needs_truth and not cell.model.planted):
+                continue
+            seed = cell.method.seed or 0
+            method = _method({"name": name, "seed": seed, "level": cell.method.level}, registries)
+            key = explanation_key(cell_identity(cell.task, cell.model, method))
+            if key not in keys and not _has(cells, cell, method):
+                keys.add(key)
+                result.append(replace(cell, key=key, method=method, added=True))
+                if name not in added:
+                    added.append(name)
+    return result, (f"added for floor and ceiling: {', '.join(added)}",) if added else ()
+
+
+def _has(cells: Sequence[Cell], like: Cell, method: MethodChoice) -> bool:
+    """Whether the call itself asks for this baseline on the same board and level (with whatever seeds)."""
+    wanted = (_board(like), method.name, method.level)
+    return any((_board(cell), cell.method.name, cell.method.level) == wanted for cell in cells)
+
+
+def _scores(cell: Cell, metrics: Sequence[MetricChoice], registries: Registries) -> tuple[Score, ...]:
+    scores = []
+    for choice in metrics:
+        if not choice.problem:
+            cls = registries.metrics.load(choice.name)
+            if cls.track != cell.method.track or (cell.method.level and cell.method.level not in cls.levels):
+                continue
+        scores.append(Score(score_key(cell.key, choice.identity(), choice.ablation), choice))
+    return tuple(scores)
