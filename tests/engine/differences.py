@@ -24,6 +24,9 @@ def edge_derivative(reference: Reference, ids: list[int], edge: str, delta: Tens
 
 @torch.no_grad()
 def node_derivative(reference: Reference, ids: list[int], node: str, delta: Tensor, objective: Objective) -> float:
-    """The objective's derivative when a source writes ``step * delta`` more, to all who read it."""
-    up, down = (objective(reference.circuit(ids, shift={node: sign * STEP * delta}).logits) for sign in (1, -1))
-    return float((up - down) / (2 * STEP))
+    """The objective's derivative when a node's output is moved along ``delta``; heads ``[T, D]``, others ``[T, d]``."""
+
+    def moved(step: float) -> Tensor:
+        return objective(reference.plain(ids, lambda name, x: x + step * delta if name == node else x).logits)
+
+    return float((moved(STEP) - moved(-STEP)) / (2 * STEP))

@@ -71,6 +71,8 @@ class Run:
     logits: Tensor = field(default_factory=lambda: torch.empty(0))
     residual: Tensor = field(default_factory=lambda: torch.empty(0))
     """The stream that enters the last norm, ``[T, d]``."""
+    z: Activations = field(default_factory=dict)
+    """Head outputs before the out-projection, ``[T, D]`` per head; plain runs only."""
 
 
 class Reference:
@@ -124,16 +126,23 @@ class Reference:
 
     # Plain runs.
 
-    def plain(self, ids: list[int], source: Tensor | None = None) -> Run:
-        """The model's own forward, watched; ``source`` ``[T, d]`` replaces the stream that enters block 0."""
+    def plain(self, ids: list[int], change: Callable[[str, Tensor], Tensor] | None = None) -> Run:
+        """The model's own forward, watched.
+
+        ``change(name, value)`` gives what a node's output becomes: ``input`` and MLPs ``[T, d]`` as added to the
+        stream, heads ``[T, D]`` in front of the out-projection (and so in front of a norm behind attention).
+        """
         run = Run()
         z: list[Tensor] = []
-        handles = [self.blocks[0].register_forward_pre_hook(_replace_stream(source), with_kwargs=True)]
+        handles = [self.blocks[0].register_forward_pre_hook(_replace_stream(change), with_kwargs=True)]
         handles += [self.blocks[0].register_forward_pre_hook(_keep_stream(run, "input"), with_kwargs=True)]
         for layer in range(self.n_layers):
             out = self.attention(layer).get_submodule(self.where.out)
+            handles.append(out.register_forward_pre_hook(self._change_heads(layer, change)))
             handles.append(out.register_forward_pre_hook(lambda m, args: z.append(args[0])))
-            handles.append(self._mlp_module(layer).register_forward_hook(_keep_output(run, f"m{layer}")))
+            module = self._mlp_module(layer)
+            handles.append(module.register_forward_hook(_change_output(f"m{layer}", change)))
+            handles.append(module.register_forward_hook(_keep_output(run, f"m{layer}")))
         handles.append(self.blocks[-1].register_forward_hook(_keep_residual(run)))
         try:
             run.logits = self.model(torch.tensor([ids])).logits[0, -1]
@@ -141,9 +150,21 @@ class Reference:
             for handle in handles:
                 handle.remove()
         for layer in range(self.n_layers):
-            shares = self._heads(layer, z[layer].reshape(len(ids), self.n_heads, -1))
+            heads = z[layer].reshape(len(ids), self.n_heads, -1)
+            run.z.update({f"a{layer}.h{head}": value for head, value in enumerate(heads.unbind(1))})
+            shares = self._heads(layer, heads)
             run.sources.update({f"a{layer}.h{head}": share for head, share in enumerate(shares)})
         return run
+
+    def _change_heads(self, layer: int, change: Callable[[str, Tensor], Tensor] | None) -> Callable[..., Any]:
+        def hook(module: nn.Module, args: tuple[Tensor, ...]) -> Any:
+            if change is None:
+                return None
+            heads = args[0].unflatten(-1, (self.n_heads, -1))
+            changed = [change(f"a{layer}.h{head}", value[0]) for head, value in enumerate(heads.unbind(-2))]
+            return (torch.cat(changed, dim=-1)[None],)
+
+        return hook
 
     def _mlp_module(self, layer: int) -> nn.Module:
         """The module whose output an MLP adds to the residual."""
@@ -379,13 +400,22 @@ def _outputs(module: nn.Module, swaps: Mapping[str, Tensor]) -> Iterator[None]:
             handle.remove()
 
 
-def _replace_stream(source: Tensor | None) -> Callable[..., Any]:
+def _replace_stream(change: Callable[[str, Tensor], Tensor] | None) -> Callable[..., Any]:
     def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if source is None:
+        if change is None:
             return None
         if "hidden_states" in kwargs:
-            return args, {**kwargs, "hidden_states": source[None]}
-        return (source[None], *args[1:]), kwargs
+            return args, {**kwargs, "hidden_states": change("input", kwargs["hidden_states"][0])[None]}
+        return (change("input", args[0][0])[None], *args[1:]), kwargs
+
+    return hook
+
+
+def _change_output(name: str, change: Callable[[str, Tensor], Tensor] | None) -> Callable[..., Any]:
+    def hook(module: nn.Module, args: Any, output: Tensor) -> Any:
+        if change is None:
+            return None
+        return change(name, output.reshape(-1, output.shape[-1])).reshape(output.shape)
 
     return hook
 

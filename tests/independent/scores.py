@@ -47,13 +47,13 @@ def main() -> None:
     def difference(logits: Tensor) -> Tensor:
         return (logits.gather(1, answer[:, None]) - logits.gather(1, wrong[:, None]))[:, 0]
 
-    delta = engine.sources(others) - engine.sources(tokens)
+    corrupted, cleaned = engine.sources(others), engine.sources(tokens)
     start, end = engine.embed(others), engine.embed(tokens)
     line = [start + (end - start) * k / STEPS for k in range(1, STEPS + 1)]
     scores = {
-        "edges": -engine.edge_attribution(tokens, delta, difference),
-        "edges_ig": -engine.edge_attribution(tokens, delta, difference, line),
-        "nodes": -engine.node_attribution(tokens, delta, difference).double().sum(dim=-1),
+        "edges": -engine.edge_attribution(tokens, corrupted, cleaned, difference),
+        "edges_ig": -engine.edge_attribution(tokens, corrupted, cleaned, difference, line),
+        "nodes": -engine.node_attribution(tokens, corrupted - cleaned, difference).double().sum(dim=-1),
     }
     arrays = {name: value.detach().double().numpy() for name, value in scores.items()}
     prompts = {"clean": clean, "corrupt": corrupt, "answer": answer, "wrong": wrong}
