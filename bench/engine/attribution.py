@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from bench.data import Tokens
+from bench.engine.circuit import CHUNK_BYTES
 from bench.engine.passes import Pass
 from bench.engine.reading import folded
 from bench.engine.sources import SourceBank, Sources
-from bench.engine.wiring import Wiring
+from bench.engine.wiring import Norm, Wiring
 
 Objective = Callable[[Tensor], Tensor]
 """``[B, V]`` logits at the read position to ``[B]``."""
@@ -200,11 +201,8 @@ def _head_read(
     return g * rstd[..., None, None]
 
 
-def _through_norm(norm: object, x: Tensor, g: Tensor) -> Tensor:
+def _through_norm(norm: Norm, x: Tensor, g: Tensor) -> Tensor:
     """The gradient in front of a norm, up to a constant vector where the norm centres."""
-    from bench.engine.wiring import Norm
-
-    assert isinstance(norm, Norm)
     if not norm.present:
         return g
     x = norm.centre(x)
@@ -214,44 +212,47 @@ def _through_norm(norm: object, x: Tensor, g: Tensor) -> Tensor:
 
 
 def _contract(wiring: Wiring, tokens: Tokens, delta: Sources, reads: _Reads) -> Tensor:
-    """Fill in sources in forward order and contract each layer's reads with the ones before it."""
+    """Contract each layer's reads with the differences of the sources before it."""
     graph = wiring.graph
     bank = SourceBank(wiring, delta.input, centre=wiring.attention_norms[0].centred)
-    bank.put_all(delta.map(lambda x: x * tokens.mask.view(*tokens.mask.shape, *[1] * (x.dim() - 2)).to(x.dtype)))
+    if not bool(tokens.mask.all()):
+        delta = delta.map(lambda x: x * tokens.mask.view(*tokens.mask.shape, *[1] * (x.dim() - 2)).to(x.dtype))
+    bank.put_all(delta)
     table = torch.zeros(len(graph.destinations), len(graph.sources), dtype=torch.float64, device=bank.buffer.device)
     width = 3 * graph.n_heads + 1
     for layer in range(graph.n_layers):
-        at_heads = _head_gradients(wiring, layer, reads)
-        visible = graph.visible(layer)
-        table[layer * width : layer * width + width - 1, :visible] = _product(at_heads, bank.buffer[:visible])
-        visible = graph.visible(layer, mlp=True)
-        table[layer * width + width - 1, :visible] = _product(reads.mlp[layer][None], bank.buffer[:visible])[0]
+        visible = bank.buffer[: graph.visible(layer)].flatten(1, 2)
+        table[layer * width : layer * width + width - 1, : len(visible)] = _head_edges(wiring, layer, reads, visible)
+        visible = bank.buffer[: graph.visible(layer, mlp=True)].flatten(1)
+        table[layer * width + width - 1, : len(visible)] = visible @ reads.mlp[layer].flatten()
     rows = torch.arange(len(tokens), device=tokens.ids.device)
     assert reads.logits is not None
     table[-1] = torch.einsum("sbd,bd->s", bank.buffer[:, rows, tokens.last], reads.logits)
     return table
 
 
-def _head_gradients(wiring: Wiring, layer: int, reads: _Reads) -> Tensor:
-    """``[3 * H, B, T, d]``: gradients at the stream for every head input."""
-    layout = wiring.layouts[layer]
+def _head_edges(wiring: Wiring, layer: int, reads: _Reads, sources: Tensor) -> Tensor:
+    """``[3 * H, n_sources]`` fp64: the gradient at the stream for every head input, against ``sources`` ``[n, N, d]``.
+
+    Made for so many tokens at a time that the gradients stay in a core's cache.
+    """
     weights, _ = folded(wiring, layer)
-    scaled = reads.scaled[layer]
-    rows, width = scaled.shape[:2]
-    parts = []
-    for part, weight in enumerate(weights):
-        groups = layout.n_heads // len(weight)
-        g = scaled[:, :, part].flatten(0, 1).unflatten(1, (len(weight), groups))
-        back = torch.matmul(g.permute(1, 2, 0, 3).flatten(1, 2), weight.transpose(1, 2))
-        parts.append(back.view(layout.n_heads, rows * width, -1))
-    gradient = torch.cat(parts)
-    if reads.along[layer]:
-        along = torch.stack(reads.along[layer], dim=-1).flatten(2, 3).flatten(0, 1)
-        normed = torch.stack(reads.normed[layer], dim=-2).flatten(0, 1)
-        gradient -= torch.matmul(along, normed).transpose(0, 1)
-    return gradient.view(len(gradient), rows, width, -1)
+    heads = wiring.graph.n_heads
+    scaled = reads.scaled[layer].flatten(0, 1).permute(1, 2, 0, 3).contiguous()  # [3, H, N, D]
+    along = [x.flatten(0, 1).flatten(1).T.contiguous() for x in reads.along[layer]]
+    normed = [x.flatten(0, 1) for x in reads.normed[layer]]
+    table = torch.zeros(3 * heads, len(sources), dtype=torch.float64, device=sources.device)
+    step = max(1, CHUNK_BYTES // (3 * heads * sources[0, 0].nbytes))
+    for start in range(0, sources.shape[1], step):
+        part = slice(start, min(start + step, sources.shape[1]))
+        gradients = torch.cat([_back(g[:, part], weight) for g, weight in zip(scaled, weights, strict=True)])
+        for a, x in zip(along, normed, strict=True):
+            gradients.addcmul_(a[:, part, None], x[None, part], value=-1)
+        table += (gradients.view(3 * heads, -1) @ sources[:, part].reshape(len(sources), -1).T).double()
+    return table
 
 
-def _product(gradients: Tensor, sources: Tensor) -> Tensor:
-    """``[n_gradients, n_sources]`` inner products over B, T and d."""
-    return (gradients.flatten(1) @ sources.flatten(1).T).double()
+def _back(g: Tensor, weight: Tensor) -> Tensor:
+    """``[H, n, d]`` from ``[H, n, D]`` through ``[H or Hkv, d, D]``."""
+    grouped = g.reshape(len(weight), -1, g.shape[-1])
+    return torch.matmul(grouped, weight.transpose(1, 2)).view(len(g), g.shape[1], -1)

@@ -13,9 +13,13 @@ import torch
 from torch import Tensor
 
 from bench.engine.passes import Pass
-from bench.engine.reading import project_streams
+from bench.engine.reading import StreamProjector
 from bench.engine.sources import SourceBank, Sources
 from bench.engine.wiring import Wiring
+
+
+CHUNK_BYTES = 1 << 20
+"""Streams of all head inputs are made for so many tokens at a time that they stay in a core's cache."""
 
 
 class CircuitPass(Pass):
@@ -24,41 +28,49 @@ class CircuitPass(Pass):
     def __init__(self, wiring: Wiring, kept: Tensor, ablation: Sources, last: Tensor, input: Tensor | None) -> None:
         self.wiring, self.graph, self.ablation, self.last, self.input = wiring, wiring.graph, ablation, last, input
         allowed = torch.as_tensor(self.graph.allowed, device=kept.device)
-        self.cut = (~kept & allowed).to(ablation.input.dtype)
-        self.any_cut = self.cut.bool().any(dim=1).cpu()
+        self.kept, self.cut = kept & allowed, ~kept & allowed
+        self.any_cut = self.cut.any(dim=1).tolist()
         self.bank = SourceBank(wiring, ablation.input, centre=wiring.attention_norms[0].centred)
         self._stream: Tensor | None = None
-        self._scale: Tensor | None = None
         self._z: Tensor | None = None
+        self._change = torch.zeros_like(ablation.input)
+        """``[B, T, d]``: the sum of all differences so far, so that few kept edges can be added to it instead."""
 
     def stream(self, layer: int, x: Tensor) -> Tensor:
         if layer == 0:
             x = x if self.input is None else self.input
-            self.bank.put_input(self.ablation.input - x)
+            self._change = self.bank.put_input(self.ablation.input - x)
         self._stream = x
         return x
 
     def project(self, layer: int, project: Callable[[], tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, ...]:
         first = layer * (3 * self.graph.n_heads + 1)
         rows = slice(first, first + 3 * self.graph.n_heads)
-        if not bool(self.any_cut[rows].any()):
-            layout = self.wiring.layouts[layer]
-            q, k, v = project()
-            return q, layout.expand(k), layout.expand(v)
+        if not any(self.any_cut[rows]):
+            return project()
         assert self._stream is not None
-        x = self.wiring.attention_norms[layer].centre(self._stream)
-        return project_streams(self.wiring, layer, self._mixed(rows, self.graph.visible(layer), x))
+        base = self.wiring.attention_norms[layer].centre(self._stream).flatten(0, 1)
+        mix = _Mix(self.kept[rows], self.cut[rows], self.graph.visible(layer), base, self._change.flatten(0, 1))
+        projector, heads = StreamProjector(self.wiring, layer), 3 * self.graph.n_heads
+        out = base.new_empty(heads, len(base), self.wiring.layouts[layer].d_head)
+        step = max(1, CHUNK_BYTES // (mix.n_streams * base[0].nbytes))
+        for start in range(0, len(base), step):
+            part = slice(start, min(start + step, len(base)))
+            out[:, part] = projector(mix(self.bank.buffer.flatten(1, 2), part), mix.rows)
+        out = out.view(3, self.graph.n_heads, *self._stream.shape[:2], -1).permute(0, 2, 3, 1, 4)
+        q, k, v = out.flatten(-2)
+        return q, k, v
 
     def z(self, layer: int, z: Tensor) -> Tensor:
         self._z = z
         if not self.wiring.post_norm:
-            self.bank.put_heads(layer, self.ablation.written(layer) - z)
+            self._add(self.bank.put_heads(layer, self.ablation.written(layer) - z))
         return z
 
     def attention_raw(self, layer: int, x: Tensor) -> None:
         assert self._z is not None
         scale = self.wiring.attention_post_norms[layer].rstd(x)
-        self.bank.put_heads(layer, self.ablation.written(layer) - self._z * scale[..., None])
+        self._add(self.bank.put_heads(layer, self.ablation.written(layer) - self._z * scale[..., None]))
 
     def attention_out(self, layer: int, x: Tensor) -> Tensor:
         if not self.graph.parallel:
@@ -67,30 +79,59 @@ class CircuitPass(Pass):
 
     def mlp_in(self, layer: int, x: Tensor) -> Tensor:
         index = self.graph.destination_index(f"m{layer}")
-        if not bool(self.any_cut[index]):
+        if not self.any_cut[index]:
             return x
         assert self._stream is not None
-        norm = self.wiring.mlp_norms[layer]
-        mixed = self._mixed(slice(index, index + 1), self.graph.visible(layer, mlp=True), norm.centre(self._stream))
-        return norm(mixed[0])
+        norm, row = self.wiring.mlp_norms[layer], slice(index, index + 1)
+        base, visible = norm.centre(self._stream).flatten(0, 1), self.graph.visible(layer, mlp=True)
+        change = self._before_heads if self.graph.parallel else self._change
+        mix = _Mix(self.kept[row], self.cut[row], visible, base, change.flatten(0, 1))
+        return norm(mix(self.bank.buffer.flatten(1, 2), slice(0, len(base)))[0].view_as(x))
 
     def mlp_out(self, layer: int, x: Tensor) -> Tensor:
-        self.bank.put_mlp(layer, self.ablation.mlp[layer] - x)
+        self._add(self.bank.put_mlp(layer, self.ablation.mlp[layer] - x))
         return x
 
     def final(self, x: Tensor) -> Tensor:
-        if not bool(self.any_cut[-1]):
+        if not self.any_cut[-1]:
             return x
         rows = torch.arange(len(x), device=x.device)
-        change = torch.einsum("s,sbd->bd", self.cut[-1], self.bank.buffer[:, rows, self.last])
+        change = torch.einsum("s,sbd->bd", self.cut[-1].to(x.dtype), self.bank.buffer[:, rows, self.last])
         return x.index_put((rows, self.last), x[rows, self.last] + change)
 
-    def _mixed(self, rows: slice, visible: int, x: Tensor) -> Tensor:
-        """``[n_rows, B, T, d]``: the stream plus each row's cut differences; only sources that some row cuts."""
-        cut = self.cut[rows, :visible]
-        used = cut.any(dim=0)
-        bank = self.bank.buffer[:visible]
-        if not bool(used.all()):
-            cut, bank = cut[:, used], bank[used]
-        flat = torch.addmm(x.reshape(1, -1), cut, bank.flatten(1)) if len(bank) else x.reshape(1, -1).expand(len(cut), -1)
-        return flat.view(len(cut), *x.shape)
+    def _add(self, change: Tensor) -> None:
+        self._before_heads, self._change = self._change, self._change + change
+
+
+class _Mix:
+    """Streams that destinations read: the current one plus cut differences, or the ablated one less kept ones.
+
+    Destinations with the same cut sources share a stream. Whichever of the two sums has fewer terms is taken.
+    """
+
+    def __init__(self, kept: Tensor, cut: Tensor, visible: int, base: Tensor, change: Tensor) -> None:
+        kept, cut = kept[:, :visible], cut[:, :visible]
+        from_ablated = _work(kept) < _work(cut)
+        self.base = base + change if from_ablated else base
+        """``[N, d]``"""
+        table, self.rows = torch.unique(kept if from_ablated else cut, dim=0, return_inverse=True)
+        self.used = table.any(dim=0).nonzero()[:, 0]
+        self.table = table[:, self.used].to(base.dtype) * (-1 if from_ablated else 1)
+        self.all_used = len(self.used) == visible
+
+    @property
+    def n_streams(self) -> int:
+        return len(self.table)
+
+    def __call__(self, bank: Tensor, part: slice) -> Tensor:
+        """``[n_streams, n, d]`` for some of the tokens; ``bank`` is ``[n_sources, N, d]``."""
+        base = self.base[part]
+        terms = bank[: len(self.used), part] if self.all_used else bank[self.used, part]
+        if not len(terms):
+            return base.expand(self.n_streams, *base.shape)
+        return torch.addmm(base.reshape(1, -1), self.table, terms.flatten(1)).view(self.n_streams, *base.shape)
+
+
+def _work(table: Tensor) -> int:
+    """Products that a table of terms costs: rows in use times columns in use."""
+    return int(table.any(dim=1).sum()) * int(table.any(dim=0).sum())

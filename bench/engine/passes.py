@@ -133,17 +133,18 @@ def _attach_projections(stack: ExitStack, wiring: Wiring, p: Pass, layer: int) -
     block, layout = wiring.blocks[layer], wiring.layouts[layer]
     outputs: list[Tensor] = []
 
-    def forward_of(index: int, own: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def forward_of(index: int) -> Callable[..., Tensor]:
         def forward(x: Tensor) -> Tensor:
             if index == 0:
-                outputs[:] = layout.pack(p.project(layer, lambda: layout.unpack([f(x) for f in originals])))
+                q, k, v = p.project(layer, lambda: layout.unpack([f(x) for f in originals]))
+                outputs[:] = layout.pack((q, layout.expand(k), layout.expand(v)))
             return outputs[index]
 
         return forward
 
     originals = [module.forward for module in block.projections]
     for index, module in enumerate(block.projections):
-        stack.enter_context(_replaced(module, forward_of(index, originals[index])))
+        stack.enter_context(_replaced(module, forward_of(index)))
     stack.enter_context(layout.per_query_head())
 
 

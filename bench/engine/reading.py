@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from bench.engine.wiring import Wiring
@@ -17,26 +18,33 @@ def folded(wiring: Wiring, layer: int) -> tuple[tuple[Tensor, ...], tuple[Tensor
     return tuple(weights), tuple(constants)
 
 
-def project_streams(wiring: Wiring, layer: int, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """q, k, v ``[B, T, H * D]`` when every head input reads a stream of its own.
+class StreamProjector:
+    """q, k and v of one layer when every head input reads a stream of its own.
 
-    ``x`` is ``[3 * H, B, T, d]`` (q of all heads, k, v), centred where the norm centres. The norm's scale is applied
-    behind the projection, so that no normed copy of the streams is made.
+    The norm's scale is applied behind the projection, so that no normed copy of the streams is made.
     """
-    layout, norm = wiring.layouts[layer], wiring.attention_norms[layer]
-    heads, (rows, width) = layout.n_heads, x.shape[1:3]
-    rstd = norm.rstd(x) if norm.present else None
-    outputs = []
-    for part, (weight, constant) in enumerate(zip(*folded(wiring, layer), strict=True)):
-        own = slice(part * heads, (part + 1) * heads)
-        groups = heads // len(weight)
-        streams = x[own].reshape(len(weight), groups * rows * width, -1)
-        out = (streams @ weight).view(len(weight), groups, rows, width, -1)
-        if rstd is not None:
-            out = out * rstd[own].view(len(weight), groups, rows, width, 1)
-        out = out + constant[:, None, None, None]
-        outputs.append(out.permute(2, 3, 0, 1, 4).flatten(2))
-    return outputs[0], outputs[1], outputs[2]
+
+    def __init__(self, wiring: Wiring, layer: int) -> None:
+        self.layout, self.norm = wiring.layouts[layer], wiring.attention_norms[layer]
+        self.weights, constants = folded(wiring, layer)
+        heads = self.layout.n_heads
+        spread = [c.repeat_interleave(heads // len(c), dim=0) for c in constants]
+        self.constants = torch.cat(spread)[:, None]
+
+    def __call__(self, x: Tensor, rows: Tensor) -> Tensor:
+        """``[3 * H, N, D]`` from different streams ``x`` ``[U, N, d]``, centred where the norm centres.
+
+        ``rows`` ``[3 * H]`` says which stream each head input reads.
+        """
+        heads, n = self.layout.n_heads, x.shape[1]
+        outputs = []
+        for part, weight in enumerate(self.weights):
+            own = x[rows[part * heads : (part + 1) * heads]]
+            outputs.append(torch.matmul(own.view(len(weight), -1, x.shape[-1]), weight).view(heads, n, -1))
+        out = torch.cat(outputs)
+        if self.norm.present:
+            out *= self.norm.rstd(x)[rows]
+        return out.add_(self.constants)
 
 
 def project_stream(wiring: Wiring, layer: int, x: Tensor) -> list[Tensor]:

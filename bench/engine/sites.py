@@ -38,6 +38,8 @@ class Site:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"unknown kind of site {self.kind!r}: use one of {', '.join(KINDS)}")
+        if self.kind == "final":
+            object.__setattr__(self, "layer", 0)
 
 
 class TapPass(Pass):
@@ -102,19 +104,19 @@ class Gradients(TapPass):
         return self._tap("stream", layer, x)
 
 
-def patch(value: Tensor, positions: Tensor | None = None) -> Tap:
+def patch(value: Tensor, positions: Tensor | None = None, *, heads_first: bool = False) -> Tap:
     """Replace by ``value`` (broadcastable; a mean or zero will do), at ``positions`` ``[B, T]`` bool or everywhere.
 
-    For ``q``, ``k``, ``v`` and ``pattern`` (query position) the time axis is the third, elsewhere the second.
+    ``heads_first`` is for the sites where the time axis comes behind the heads: ``q``, ``k``, ``v`` and ``pattern``
+    (whose positions are those of the query).
     """
 
     def tap(x: Tensor) -> Tensor:
-        value_ = value.to(x.dtype).expand_as(x)
+        new = value.to(x.dtype).expand_as(x)
         if positions is None:
-            return value_
-        heads_first = x.dim() == 4 and x.shape[2] == positions.shape[1] and x.shape[1] != positions.shape[1]
-        where = positions[:, None, :, None] if heads_first else positions.view(*positions.shape, *[1] * (x.dim() - 2))
-        return torch.where(where, value_, x)
+            return new
+        where = positions[:, None] if heads_first else positions
+        return torch.where(where.view(*where.shape, *[1] * (x.dim() - where.dim())), new, x)
 
     return tap
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -149,6 +150,7 @@ class Wiring:
         self.norm_of_logits = Norm(self.final_norm, kind, width, like)
         self.d_model = width
         self.length = 0
+        self._scratch: Tensor | None = None
 
     @property
     def post_norm(self) -> bool:
@@ -159,6 +161,14 @@ class Wiring:
         """``[H, D, d]``: from a head's (scaled) output to the stream; behind a post-norm its weight is in it."""
         w = self.layouts[layer].w_out
         return w * self.attention_post_norms[layer].weight if self.post_norm else w
+
+    def scratch(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """Uninitialised memory that the next call may hand out again: fresh pages cost more than the sums in them."""
+        size = math.prod(shape)
+        old = self._scratch
+        if old is None or len(old) < size or old.dtype != like.dtype or old.device != like.device:
+            self._scratch = old = like.new_empty(size)
+        return old[:size].view(*shape)
 
     def skip_layer(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Stands in for the forward of a layer that is skipped."""
