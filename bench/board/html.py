@@ -18,7 +18,7 @@ from bench.board.view import (
     column_name,
     method_name,
     passes,
-    problem,
+    problems,
     sections,
     short,
     with_interval,
@@ -74,7 +74,7 @@ def _section(section: Section, found: Sequence[Figure]) -> Iterator[str]:
             yield f'<tr class="bound"><td>{name}</td>{cells}<td></td><td></td></tr>'
         yield "</tbody></table></div>"
     if section.without:
-        yield "<ul>" + "".join(f"<li>{escape(problem(row))}</li>" for row in section.without) + "</ul>"
+        yield "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in problems(section.without)) + "</ul>"
     yield from _drawings(section, found)
     yield f"<details><summary>All figures</summary>{_long(section.all)}</details>"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from bench.board.view import Section, column_name, method_name, passes, problem, sections, short, with_interval
+from bench.board.view import Section, column_name, method_name, passes, problems, sections, short, with_interval
 
 LEGEND = """\
 Scores with 95 % intervals in brackets: the percentile cluster bootstrap over examples (2,000 draws, at least 40
@@ -37,8 +37,8 @@ def _section(section: Section) -> Iterator[str]:
         for name in ("floor", "ceiling"):
             yield _line([f"*{name}*", *(short(section.anchor(name, c)) for c in section.columns), "", ""])
         yield ""
-    for row in section.without:
-        yield f"- {_escaped(problem(row))}"
+    for line in problems(section.without):
+        yield f"- {_escaped(line)}"
     if section.without:
         yield ""
 

@@ -13,7 +13,7 @@ from bench.board.view import (
     column_name,
     method_name,
     passes,
-    problem,
+    problems,
     sections,
     short,
     with_interval,
@@ -36,12 +36,8 @@ def _lines(section: Section, width: int) -> Iterator[str]:
     yield f"{section.title}, n = {section.n}"
     for columns in _pages(section, width):
         yield from _table(section, columns)
-    for line in _problems(section):
+    for line in problems(section.without):
         yield f"  {line}"
-
-
-def _problems(section: Section) -> list[str]:
-    return [problem(row) for row in section.without]
 
 
 def _pages(section: Section, width: int) -> Iterator[list[Column]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,9 +133,20 @@ def column_name(column: Column, direction: int) -> str:
     return f"{column[0]} {ARROWS[direction]}".strip()
 
 
-def problem(row: Row) -> str:
-    """One line on a row without figures."""
+def problems(found: Sequence[Row]) -> list[str]:
+    """Lines on rows without figures: one per metric, ablation, status and reason, with the methods that it befell."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in found:
+        groups.setdefault(tuple(row[name] for name in ("metric", "ablation", "status", "seeds", "reason")), []).append(
+            row
+        )
+    return [_problem(group) for group in groups.values()]
+
+
+def _problem(group: Sequence[Row]) -> str:
+    row = group[0]
+    methods = ", ".join(dict.fromkeys(r["method"] for r in group))
     what = f" {row['metric']}" if row["metric"] else ""
     under = f" ({row['ablation']})" if row["ablation"] not in ("", "none") else ""
     seeds = f", seeds {row['seeds']}" if row["seeds"] else ""
-    return f"{row['method']}{what}{under}: {row['status']}{seeds}" + (f": {row['reason']}" if row["reason"] else "")
+    return f"{methods}{what}{under}: {row['status']}{seeds}" + (f": {row['reason']}" if row["reason"] else "")

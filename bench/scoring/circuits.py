@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from bench.data import Batch
 from bench.metric import ScoreContext
 from bench.objectives import Objective, objective
+from bench.scoring.merging import merged
 
-TOKENS_PER_RUN = 16_384
-"""Circuits of one batch are run together up to this many tokens (circuits x examples x positions)."""
+BUFFER_BYTES = 32 * 2**20
+"""Batches are joined while what all sources write fits into this: small models gain, large ones are left alone."""
+CIRCUITS_PER_CALL = 16
 
 
 def circuit_values(
@@ -53,7 +55,7 @@ def digest(circuit: NDArray[np.bool_]) -> bytes:
 
 def _run(context: ScoreContext, circuits: list[NDArray[np.bool_]], value: Objective) -> NDArray[np.float64]:
     columns: list[NDArray[np.float64]] = []
-    for batch in context.batches():
+    for batch in merged(context.batches(), _max_tokens(context)):
         columns.append(_run_batch(context, batch, circuits, value))
     return np.concatenate(columns, axis=0)
 
@@ -63,10 +65,13 @@ def _run_batch(context: ScoreContext, batch: Batch, circuits: list[Any], value: 
     engine = context.engine
     ablation = context.ablate(batch)
     clean = engine.logits(batch.clean) if value.needs_clean else None
-    at_once = max(1, TOKENS_PER_RUN // batch.clean.ids.numel())
-    rows = []
-    for start in range(0, len(circuits), at_once):
-        tables = np.stack([engine.graph.edge_mask(c) for c in circuits[start : start + at_once]])
+    rows: list[NDArray[np.float64]] = []
+    for start in range(0, len(circuits), CIRCUITS_PER_CALL):
+        tables = np.stack([engine.graph.edge_mask(c) for c in circuits[start : start + CIRCUITS_PER_CALL]])
         logits = engine.run_circuit(batch.clean, torch.from_numpy(tables).to(batch.clean.ids.device), ablation)
         rows += [value(each.float(), batch, clean).double().cpu().numpy() for each in logits]
     return np.stack(rows, axis=1)
+
+
+def _max_tokens(context: ScoreContext) -> int:
+    return BUFFER_BYTES // (len(context.engine.graph.sources) * context.engine.d_model * 4)

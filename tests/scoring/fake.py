@@ -28,6 +28,8 @@ class AdditiveEngine:
     gain: np.ndarray
     runs: list[int] = field(default_factory=list)
     """How many circuits each call ran."""
+    d_model: int = 2**14
+    """So large that batches are not joined."""
 
     def run_circuit(self, tokens: Tokens, kept: torch.Tensor, ablation: Any) -> torch.Tensor:
         destination, source = self.graph.edge_index
