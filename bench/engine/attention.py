@@ -94,8 +94,11 @@ AttentionMaskInterface.register(IMPLEMENTATION, eager_mask)
 
 
 def install(model: nn.Module, attentions: list[nn.Module], model_type: str) -> list[Probe]:
-    """Give every attention module a probe and route its attention through :func:`attend`."""
-    probes = [Probe(layer) for layer in range(len(attentions))]
+    """Give every attention module a probe and route its attention through :func:`attend`.
+
+    Engines of one model share its probes.
+    """
+    probes = [_PROBES.get(module) or Probe(layer) for layer, module in enumerate(attentions)]
     for module, probe in zip(attentions, probes, strict=True):
         _PROBES[module] = probe
         if model_type == "gpt_neo":
@@ -103,6 +106,16 @@ def install(model: nn.Module, attentions: list[nn.Module], model_type: str) -> l
     if model_type != "gpt_neo":
         model.set_attn_implementation(IMPLEMENTATION)  # type: ignore[operator]
     return probes
+
+
+def uninstall(model: nn.Module, model_type: str) -> None:
+    """Give the model its own eager attention back."""
+    if model_type != "gpt_neo":
+        model.set_attn_implementation("eager")  # type: ignore[operator]
+        return
+    for module in model.modules():
+        if module in _PROBES:
+            module.__dict__.pop("_attn", None)
 
 
 def _neo_attention(module: nn.Module, probe: Probe) -> Any:

@@ -15,7 +15,7 @@ from bench.data import Tokens
 from bench.engine.passes import Pass
 from bench.engine.reading import project_stream
 from bench.engine.sources import SourceBank, SourcePass, Sources, written_delta
-from bench.engine.wiring import Wiring
+from bench.engine.wiring import Layout, Wiring
 from bench.graph import LOGITS, PARTS
 
 Read = Callable[[Tensor], Tensor]
@@ -55,9 +55,13 @@ class ProjectedPass(ResumePass):
     """Resume at a layer with projections of its own: q, k and v ``[rows, T, H * D]``, one per query head."""
 
     qkv: tuple[Tensor, ...] = ()
+    layout: Layout
 
     def project(self, layer: int, project: Callable[[], tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, ...]:
-        return self.qkv if layer == self.first_layer else project()
+        if layer == self.first_layer:
+            return self.qkv
+        q, k, v = project()
+        return q, self.layout.expand(k), self.layout.expand(v)
 
 
 class SetPass(ResumePass):
@@ -170,6 +174,7 @@ class Patcher:
         rows = hidden.repeat(n, 1, 1)
         if not is_mlp:
             resume = ProjectedPass(layer, n_layers, rows)
+            resume.layout = self.wiring.layouts[layer]
             resume.qkv = self._projections(layer, destinations, hidden + deltas)
             return resume
         attention = self.record.attention_raws[layer]
@@ -187,7 +192,9 @@ class Patcher:
     def _projections(self, layer: int, destinations: Sequence[str], streams: Tensor) -> tuple[Tensor, ...]:
         """q, k and v ``[n * B, T, H * D]`` with one head's part per row read from ``streams`` ``[n, B, T, d]``."""
         layout = self.wiring.layouts[layer]
-        parts = [x.repeat(len(destinations), 1, 1, 1) for x in project_stream(self.wiring, layer, self.record.streams[layer])]
+        parts = [
+            x.repeat(len(destinations), 1, 1, 1) for x in project_stream(self.wiring, layer, self.record.streams[layer])
+        ]
         normed = self.wiring.attention_norms[layer](streams)
         size = len(self.tokens)
         for row, name in enumerate(destinations):
@@ -203,5 +210,3 @@ class Patcher:
         logits = self.wiring.run(tokens, resume).unflatten(0, (times, len(self.tokens)))
         for i, value in zip(chunk, logits, strict=True):
             results[i] = read(value)
-
-

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bench.data import Tokens, pad
 from bench.engine.architectures import ModelError
+from bench.engine.attention import uninstall
 from bench.engine.circuit import CircuitPass
 from bench.engine.sources import SourceBank, SourcePass, fold_scale
 from bench.engine.wiring import Wiring
@@ -31,8 +32,7 @@ class Parity:
     def __init__(self, model: Any) -> None:
         self.tokens = probe_prompts(model.config).to(next(model.parameters()).device)
         model.eval()
-        if model.config.model_type != "gpt_neo":
-            model.set_attn_implementation("eager")
+        uninstall(model, model.config.model_type)
         rows = []
         with torch.no_grad():  # prompt by prompt, so that padding is checked as well
             for ids, mask in zip(self.tokens.ids, self.tokens.mask, strict=True):
@@ -47,7 +47,9 @@ class Parity:
         calls = [probe.calls for probe in wiring.probes]
         if any(n != 1 for n in calls):
             layer = next(i for i, n in enumerate(calls) if n != 1)
-            raise ModelError(f"self-check: attention of layer {layer} ran {calls[layer]} times through the probe, not once")
+            raise ModelError(
+                f"self-check: attention of layer {layer} ran {calls[layer]} times through the probe, not once"
+            )
         self._same("logits against eager attention", logits, self.eager)
         self._heads(wiring, current)
         self._sum(wiring, current)
@@ -71,12 +73,17 @@ class Parity:
         self._same("sum of sources against the last residual", total, current.streams[-1])
 
     def _circuits(self, wiring: Wiring, current: SourcePass, logits: Tensor) -> None:
-        """The empty circuit on prompts in reverse gives the logits of the ablating run: reads are rebuilt right."""
-        ablation = current.sources()
+        """Two circuits on other prompts give the logits of the ablating run.
+
+        In the empty one ``logits`` reads the ablation alone. In the other one every head and MLP reads the ablation,
+        and writes to the logits what it makes of it, so that their reads are rebuilt right.
+        """
         flipped = Tokens(self.tokens.ids.roll(1, dims=1), self.tokens.mask)
-        empty = torch.zeros(wiring.graph.allowed.shape, dtype=torch.bool, device=self.tokens.ids.device)
-        run = CircuitPass(wiring, empty, ablation, self.tokens.last, None)
-        self._same("the empty circuit against the ablating run", wiring.run(flipped, run), logits)
+        kept = torch.zeros(wiring.graph.allowed.shape, dtype=torch.bool, device=self.tokens.ids.device)
+        for what, write in (("the empty circuit", False), ("reads of the ablating run's streams", True)):
+            kept[-1, 1:] = write
+            run = CircuitPass(wiring, kept, current.sources(), self.tokens.last, None)
+            self._same(f"{what} against the ablating run", wiring.run(flipped, run), logits)
 
     def _same(self, what: str, found: Tensor, expected: Tensor) -> None:
         mask = self.tokens.mask

@@ -363,18 +363,20 @@ def intercepted(
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         first = 0 if own else 1
+        if not own and args[0] is not attention:
+            return eager(*args, **kwargs)
         rest = {n: kwargs.pop(n) for n in ("query", "key", "value") if n in kwargs}
         given = list(rest.values()) or list(args[first : first + 3])
         seen.q, seen.k, seen.v = given
         if q is not None:
             given = [q, k, v]
+            if groups is not None:
+                attention.num_key_value_groups = 1
         result = eager(*args[:first], *given, *args[first + (0 if rest else 3) :], **kwargs)
         seen.z = result[0].transpose(1, 2) if own else result[0]
         return result
 
     setattr(home, name, watched)
-    if q is not None and groups is not None:
-        attention.num_key_value_groups = 1
     try:
         yield seen
     finally:

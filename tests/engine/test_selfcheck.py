@@ -116,7 +116,7 @@ def test_a_dropped_bias_of_queries_or_values_is_refused(name: str, part: int, ch
         wiring.layouts[1].biases = tuple(biases)  # type: ignore[assignment]
 
     change_wiring(drop)
-    refused(name, "empty circuit")
+    refused(name, "reads of the ablating run")
 
 
 @pytest.mark.parametrize("name", NAMES)
