@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -33,10 +32,10 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 
 from bench.task import SPLITS, DataRequest, TaskData, TaskError
+from tasks._common.splits import deal, given
 from tasks._common.tables import Row, read_table
 from tasks._common.tokens import Encoder
 
-SHARES = {"train": 0.4, "validation": 0.2, "test": 0.4}
 REQUIRED = ("prompt", "answer", "wrong")
 PLAIN = (*REQUIRED, "template", "cluster", "split")
 GROUPS = ("counterfactual", "position", "value")
@@ -58,7 +57,7 @@ def load_examples(encoder: Encoder, request: DataRequest, find_positions: FindPo
     if find_positions and not any(c.startswith("position.") for c in columns):
         _add_positions(encoder, examples, find_positions)
     rng = np.random.default_rng([request.seed, 0])
-    parts = _given_splits(rows, columns) or _dealt_splits([e["cluster"] for e in examples], rng)
+    parts = given(rows, columns) or deal([e["cluster"] for e in examples], rng)
     splits = {}
     for split in SPLITS:
         most = (request.sizes or {}).get(split, len(parts[split]))
@@ -190,41 +189,3 @@ def _add_positions(encoder: Encoder, examples: Sequence[dict[str, Any]], find: F
         found.append({name: span[1] - 1 for name, span in tokens.items() if span})
     for example, positions in zip(examples, found, strict=True):
         example["positions"] = {**positions, **example["positions"]}
-
-
-def _given_splits(rows: Sequence[Row], columns: Sequence[str]) -> dict[str, list[int]] | None:
-    """Rows per split as the data say, or None where they do not."""
-    named = [row.text("split") if "split" in columns else row.split for row in rows]
-    if "split" not in columns and not any(named):
-        return None
-    parts: dict[str, list[int]] = {split: [] for split in SPLITS}
-    owners: dict[str, str] = {}
-    for i, (row, split) in enumerate(zip(rows, named, strict=True)):
-        if split not in SPLITS:
-            raise TaskError(f"{row.label}, column 'split': {split!r} is none of {', '.join(SPLITS)}")
-        if "cluster" in columns and owners.setdefault(row.text("cluster"), split) != split:
-            raise TaskError(f"{row.label}, column 'cluster': {row.text('cluster')!r} is in more than one split")
-        parts[split].append(i)
-    empty = [split for split in SPLITS if not parts[split]]
-    if empty:
-        raise TaskError(f"no rows for {', '.join(empty)}; give rows for all of {', '.join(SPLITS)}, or no split at all")
-    return parts
-
-
-def _dealt_splits(clusters: Sequence[str], rng: np.random.Generator) -> dict[str, list[int]]:
-    """Deal whole clusters, shuffled, to the split that is furthest below its share of the rows."""
-    members: dict[str, list[int]] = defaultdict(list)
-    for i, cluster in enumerate(clusters):
-        members[cluster].append(i)
-    if len(members) < len(SPLITS):
-        raise TaskError(
-            f"{len(members)} clusters cannot be dealt to {len(SPLITS)} splits; give more examples, or a column 'split'"
-        )
-    parts: dict[str, list[int]] = {split: [] for split in SPLITS}
-    labels = sorted(members)
-    for i in rng.permutation(len(labels)):
-        wanting = max(SPLITS, key=lambda split: SHARES[split] * len(clusters) - len(parts[split]))
-        parts[wanting].extend(members[labels[i]])
-    if not all(parts.values()):
-        raise TaskError("one cluster holds so many rows that a split would be empty; give a column 'split'")
-    return {split: sorted(found) for split, found in parts.items()}

@@ -12,7 +12,7 @@ NAMES: tuple[str, ...] = (
     "Frank", "Samuel", "Patrick", "Alexander", "Jennifer", "Elizabeth", "Jessica", "Karen", "Lisa", "Nancy",
     "Betty", "Helen", "Sandra", "Donna", "Carol", "Ruth", "Sharon", "Michelle", "Kimberly", "Amanda",
     "Melissa", "Rebecca", "Stephanie", "Rachel", "Maria", "Heather", "Diane", "Victoria", "Lauren", "Kelly",
-    "Bill", "Fred", "Jim", "Joe", "Leo", "Ella", "Spot", "Billy", "Timmy", "Jimmy", "Jenny", "Molly", "Bella", "Katie",
+    "Bill", "Fred", "Jim", "Joe", "Leo", "Ella", "Billy", "Timmy", "Jimmy", "Jenny", "Molly", "Bella", "Katie",
 )  # fmt: skip
 
 PLACES: tuple[str, ...] = (

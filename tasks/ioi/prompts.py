@@ -66,7 +66,7 @@ class Pool:
 
 def fill(template: str, words: Mapping[str, str]) -> tuple[str, dict[str, tuple[int, int]]]:
     """The template with its slots filled, and the span of characters of each slot (of its first mention)."""
-    text, spans = "", {}
+    text, spans = "", dict[str, tuple[int, int]]()
     for literal, slot, _, _ in string.Formatter().parse(template):
         text += literal
         if slot:

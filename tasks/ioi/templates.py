@@ -25,7 +25,8 @@ TEMPLATES: dict[str, str] = {
 ORDERS = ("ABBA", "BABA")
 
 _INSIDE = ("forest", "garden", "kitchen")
-_NEXT_TO = ("beach", "farm", "office", "playground", "river", "station", "zoo")
+_NEXT_TO = ("beach", "farm", "playground", "river", "station", "zoo")
+_EARNEST = ("hospital", "office")
 
 UNFIT: dict[str, tuple[str, ...]] = {
     "lunch": _INSIDE,
@@ -33,10 +34,10 @@ UNFIT: dict[str, tuple[str, ...]] = {
     "found": (*_INSIDE, "kiss"),
     "friends": ("kiss",),
     "child": ("kiss",),
-    "playing": (*_NEXT_TO, "kiss"),
+    "playing": (*_NEXT_TO, *_EARNEST, "kiss"),
     "day": ("kiss",),
-    "summer": (*_INSIDE, "kiss"),
-    "saw": (*_INSIDE, "kiss"),
+    "summer": (*_INSIDE, *_EARNEST, "kiss"),
+    "saw": (*_INSIDE, "drink", "kiss"),
     "while": (*_INSIDE, "kiss"),
     "children": ("kiss",),
 }

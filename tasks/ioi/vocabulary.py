@@ -86,9 +86,10 @@ def pools(vocabulary: Vocabulary, rng: np.random.Generator) -> dict[str, Pool]:
 
 def _divide_fitting(vocabulary: Vocabulary, rng: np.random.Generator) -> dict[str, tuple[list[str], list[str]]]:
     """Places and objects per split, dealt again where a template would be left with none that fits."""
-    one = dict.fromkeys(SPLITS, 1)
+    placed = any("{PLACE}" in TEMPLATES[t] for t in vocabulary.templates)
+    one, none = dict.fromkeys(SPLITS, 1), dict.fromkeys(SPLITS, 0)
     for attempt in range(100):
-        places = divide(vocabulary.places, rng, one, "places that are one token")
+        places = divide(vocabulary.places, rng, one if placed else none, "places that are one token")
         things = divide(vocabulary.things, rng, one, "objects that are one token")
         fit = [
             vocabulary.fitting(t, "PLACE", places[split]) and vocabulary.fitting(t, "OBJECT", things[split])
