@@ -21,7 +21,7 @@ from bench.data import Tokens
 from bench.engine.circuit import CHUNK_BYTES
 from bench.engine.passes import Pass
 from bench.engine.reading import folded
-from bench.engine.sources import SourceBank, Sources
+from bench.engine.sources import SourceBank, Sources, written_delta
 from bench.engine.wiring import Norm, Wiring
 
 Objective = Callable[[Tensor], Tensor]
@@ -41,37 +41,55 @@ class _GradientPass(Pass):
         return x
 
 
-class NodeGradients(_GradientPass):
-    """Gradients at head outputs and MLP writes."""
+class _RecordingPass(_GradientPass):
+    """Also keeps what every source writes, so that a run whose gradients are taken need not be run once more."""
 
-    def __init__(self, wiring: Wiring, input: Tensor | None = None) -> None:
+    def __init__(self, wiring: Wiring, input: Tensor | None) -> None:
         super().__init__(wiring, input)
-        self.places: list[Tensor] = []
+        self.outputs: list[Tensor] = []
+        self.scales: list[Tensor] = []
 
     def z(self, layer: int, z: Tensor) -> Tensor:
-        self.places.append(z)
+        self.outputs.append(z)
         return z
 
+    def attention_raw(self, layer: int, x: Tensor) -> None:
+        self.scales.append(self.wiring.attention_post_norms[layer].rstd(x.detach()))
+
     def mlp_out(self, layer: int, x: Tensor) -> Tensor:
-        self.places.append(x)
+        self.outputs.append(x)
         return x
+
+    def own(self) -> Sources:
+        """What the sources wrote in this run."""
+        assert self.input is not None
+        outputs = [x.detach() for x in self.outputs]
+        return Sources(self.input.detach(), tuple(outputs[::2]), tuple(outputs[1::2]), tuple(self.scales) or None)
 
 
 def node_attribution(
-    wiring: Wiring, tokens: Tokens, delta: Sources, objective: Objective, input: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """``[n_components, B]`` of delta . gradient summed over real positions, and the logits ``[B, V]``."""
-    current = NodeGradients(wiring, input)
+    wiring: Wiring,
+    tokens: Tokens,
+    delta: Sources | Callable[[Sources], Sources],
+    objective: Objective,
+    input: Tensor | None = None,
+) -> Tensor:
+    """``[n_components, B]`` of delta . gradient summed over real positions.
+
+    ``delta`` may be a function of what the sources write in the very run whose gradients are taken.
+    """
+    current = _RecordingPass(wiring, input)
     with torch.enable_grad():
         logits = wiring.run(tokens, current)
-        gradients = torch.autograd.grad(objective(logits).sum(), current.places)
+        gradients = torch.autograd.grad(objective(logits).sum(), current.outputs)
+    delta = delta if isinstance(delta, Sources) else delta(current.own())
     real = tokens.mask.to(logits.dtype)
     rows = []
     for layer in range(wiring.graph.n_layers):
         by_head = (gradients[2 * layer] * delta.z[layer]).sum(dim=-1)
         rows.append(torch.einsum("bth,bt->hb", by_head, real))
         rows.append((gradients[2 * layer + 1] * delta.mlp[layer]).sum(dim=-1).mul(real).sum(dim=-1)[None])
-    return torch.cat(rows), logits.detach()
+    return torch.cat(rows)
 
 
 @dataclass
@@ -90,7 +108,7 @@ class _Reads:
     """``[B, d]``: the same at the read position."""
 
 
-class DestinationGradients(_GradientPass):
+class DestinationGradients(_RecordingPass):
     """Gradients at every destination's read."""
 
     def __init__(self, wiring: Wiring, input: Tensor | None = None) -> None:
@@ -134,25 +152,34 @@ class DestinationGradients(_GradientPass):
 
 
 def edge_attribution(
-    wiring: Wiring, tokens: Tokens, delta: Sources, objective: Objective, inputs: Sequence[Tensor | None]
+    wiring: Wiring,
+    tokens: Tokens,
+    ends: tuple[Sources | None, Sources | None],
+    objective: Objective,
+    inputs: Sequence[Tensor | None],
 ) -> Tensor:
-    """``[n_destinations, n_sources]``: delta . gradient over the batch, the gradient averaged over ``inputs``.
+    """``[n_destinations, n_sources]``: (first end - second end) . gradient, the gradient averaged over ``inputs``.
 
-    ``delta`` holds differences of what is written to the stream; ``inputs`` are streams ``[B, T, d]`` that enter block
-    0 (None: the prompt's own). fp32 products are summed over chunks in fp64.
+    ``inputs`` are streams ``[B, T, d]`` that enter block 0; None is the prompts' own. An end that is None is what the
+    sources write in the prompts' own run, which must then be among ``inputs``. Sums over tokens are taken in fp64
+    chunk by chunk.
     """
     reads: _Reads | None = None
+    own: Sources | None = None
     for stream in inputs:
         current = DestinationGradients(wiring, stream)
         with torch.enable_grad():
             logits = wiring.run(tokens, current)
-            places = [*current.qkv, *current.mlp, current.head]
-            gradients = torch.autograd.grad(objective(logits).sum(), places)
+            assert current.head is not None
+            gradients = torch.autograd.grad(objective(logits).sum(), [*current.qkv, *current.mlp, current.head])
+        own = current.own() if stream is None and None in ends else own
         with torch.no_grad():
             reads = _accumulate(wiring, tokens, current, gradients, reads)
-    assert reads is not None
+    first, second = (own if end is None else end for end in ends)
+    if reads is None or first is None or second is None:
+        raise ValueError("an end that is the prompts' own run needs that run (None) among the inputs")
     with torch.no_grad():
-        return _contract(wiring, tokens, delta, reads) / len(inputs)
+        return _contract(wiring, tokens, written_delta(first, second), reads) / len(inputs)
 
 
 def _accumulate(

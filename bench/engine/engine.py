@@ -17,7 +17,7 @@ from bench.engine.circuit import CircuitPass
 from bench.engine.passes import Pass
 from bench.engine.patching import Patcher, Read
 from bench.engine.sites import Gradients, Site, Tap, TapPass
-from bench.engine.sources import Sources, SourcePass, written_delta
+from bench.engine.sources import SourcePass, Sources
 from bench.engine.wiring import Wiring
 
 
@@ -184,32 +184,36 @@ class Engine:
         return Patcher(self.wiring, tokens, replacement, self.rows, input).edges(edges, read)
 
     def node_attribution(
-        self, tokens: Tokens, delta: Sources, objective: attribution.Objective, input: Tensor | None = None
+        self,
+        tokens: Tokens,
+        delta: Sources | Callable[[Sources], Sources],
+        objective: attribution.Objective,
+        input: Tensor | None = None,
     ) -> Tensor:
         """``[n_components, B]``: delta . gradient of the objective, summed over positions. 1 forward, 1 backward.
 
-        ``delta`` is a difference of sources (``a - b``).
+        ``delta`` is a difference of sources (``a - b``), or makes one from what this very run's sources write.
         """
         self.cost.add(len(tokens), len(tokens))
-        return attribution.node_attribution(self.wiring, tokens, delta, objective, input)[0]
+        return attribution.node_attribution(self.wiring, tokens, delta, objective, input)
 
     def edge_attribution(
         self,
         tokens: Tokens,
-        ablation: Sources,
-        clean: Sources,
+        ablation: Sources | None,
+        clean: Sources | None,
         objective: attribution.Objective,
-        inputs: Sequence[Tensor] | None = None,
+        inputs: Sequence[Tensor | None] | None = None,
     ) -> Tensor:
         """``[n_destinations, n_sources]``: (ablation - clean) . gradient, summed over the batch and its positions.
 
-        The gradient is averaged over runs with each of ``inputs`` ``[B, T, d]`` entering block 0 (default: the
-        prompts themselves). 1 forward and 1 backward per input.
+        The gradient is averaged over runs with each of ``inputs`` ``[B, T, d]`` entering block 0 (None, also in the
+        list: the prompts themselves). Where ``ablation`` or ``clean`` is None it is what the sources write in the prompts' own run,
+        which is then among ``inputs`` and costs nothing more. 1 forward and 1 backward per input.
         """
         streams: Sequence[Tensor | None] = [None] if inputs is None else inputs
         self.cost.add(len(tokens) * len(streams), len(tokens) * len(streams))
-        delta = written_delta(ablation, clean)
-        return attribution.edge_attribution(self.wiring, tokens, delta, objective, streams)
+        return attribution.edge_attribution(self.wiring, tokens, (ablation, clean), objective, streams)
 
     def tap(self, tokens: Tokens, taps: dict[Site, Tap], input: Tensor | None = None) -> Tensor:
         """``[B, V]`` with every tapped tensor replaced by what its function returns. 1 forward."""
