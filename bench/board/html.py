@@ -13,10 +13,13 @@ from bench.board.figures import Figure
 from bench.board.markdown import LEGEND
 from bench.board.svg import curves
 from bench.board.view import (
+    Column,
     Row,
     Section,
     column_name,
     method_name,
+    part_name,
+    part_title,
     passes,
     problems,
     sections,
@@ -61,22 +64,33 @@ def page(frame: pd.DataFrame, found: Sequence[Figure] = ()) -> str:
 def _section(section: Section, found: Sequence[Figure]) -> Iterator[str]:
     yield f"<h2>{escape(section.title)}</h2>\n<p>n = {section.n}</p>"
     if section.columns:
-        yield '<div class="scroll"><table><thead>'
         heads = [
             f"<th>{escape(column_name(c, section.directions[c]))}<small>{escape(c[1] if c[1] != 'none' else '')}"
             "</small></th>"
             for c in section.columns
         ]
-        yield f"<tr><th>method</th>{''.join(heads)}<th>passes</th><th>seeds</th></tr></thead><tbody>"
-        yield from (_method(section, method) for method in section.methods)
+        body = [_method(section, method) for method in section.methods]
         for name in ("floor", "ceiling"):
             cells = "".join(f"<td>{short(section.anchor(name, c))}</td>" for c in section.columns)
-            yield f'<tr class="bound"><td>{name}</td>{cells}<td></td><td></td></tr>'
-        yield "</tbody></table></div>"
+            body.append(f'<tr class="bound"><td>{name}</td>{cells}<td></td><td></td></tr>')
+        yield _table(f"<th>method</th>{''.join(heads)}<th>passes</th><th>seeds</th>", body)
+    for ablation, columns in section.parts.items():
+        yield f"<p>{escape(part_title(ablation))}</p>{_parts(section, columns)}"
     if section.without:
         yield "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in problems(section.without)) + "</ul>"
     yield from _drawings(section, found)
     yield f"<details><summary>All figures</summary>{_long(section.all)}</details>"
+
+
+def _parts(section: Section, columns: Sequence[Column]) -> str:
+    head = "".join(f"<th>{escape(part_name(c))}</th>" for c in columns)
+    body = []
+    for method in section.methods:
+        found = [section.cells.get((method, c)) for c in columns]
+        if any(found):
+            cells = "".join("<td>–</td>" if row is None else f"<td>{short(row['score'])}</td>" for row in found)
+            body.append(f"<tr><td>{escape(method_name(method))}</td>{cells}</tr>")
+    return _table(f"<th>method</th>{head}", body)
 
 
 def _method(section: Section, method: str) -> str:
@@ -123,8 +137,11 @@ def _first(figure: Figure) -> tuple[int, ...]:
 
 def _long(found: Iterable[Row]) -> str:
     head = "".join(f"<th>{name}</th>" for name in LONG)
-    body = "".join("<tr>" + "".join(f"<td>{_plain(row[name])}</td>" for name in LONG) + "</tr>" for row in found)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return _table(head, ["<tr>" + "".join(f"<td>{_plain(row[name])}</td>" for name in LONG) + "</tr>" for row in found])
+
+
+def _table(head: str, body: Iterable[str]) -> str:
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
 
 
 def _plain(value: object) -> str:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from bench.board.view import Section, column_name, method_name, passes, problems, sections, short, with_interval
+from bench.board.view import (
+    Column,
+    Section,
+    column_name,
+    method_name,
+    part_name,
+    part_title,
+    passes,
+    problems,
+    sections,
+    short,
+    with_interval,
+)
 
 LEGEND = """\
 Scores with 95 % intervals in brackets: the percentile cluster bootstrap over examples (2,000 draws, at least 40
@@ -37,10 +49,23 @@ def _section(section: Section) -> Iterator[str]:
         for name in ("floor", "ceiling"):
             yield _line([f"*{name}*", *(short(section.anchor(name, c)) for c in section.columns), "", ""])
         yield ""
+    for ablation, columns in section.parts.items():
+        yield f"{part_title(ablation)}:\n"
+        yield from _parts(section, columns)
+        yield ""
     for line in problems(section.without):
         yield f"- {_escaped(line)}"
     if section.without:
         yield ""
+
+
+def _parts(section: Section, columns: Sequence[Column]) -> Iterator[str]:
+    yield _line(["method", *(part_name(c) for c in columns)])
+    yield _line(["---"] * (len(columns) + 1))
+    for method in section.methods:
+        found = [section.cells.get((method, c)) for c in columns]
+        if any(found):
+            yield _line([method_name(method), *("–" if row is None else short(row["score"]) for row in found)])
 
 
 def _head(column: tuple[str, str], section: Section) -> str:

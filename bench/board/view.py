@@ -39,6 +39,8 @@ class Section:
     methods: tuple[str, ...]
     """Best first by the first column; without a figure there, last."""
     cells: dict[tuple[str, Column], Row]
+    parts: dict[str, tuple[Column, ...]]
+    """Per ablation the columns of metrics that are given in parts: faithfulness at each size."""
     without: tuple[Row, ...]
     """Rows without a figure: gated, skipped, failed, missing, undefined."""
     all: tuple[Row, ...]
@@ -77,18 +79,29 @@ def sections(frame: pd.DataFrame) -> Iterator[Section]:
 
 def _section(key: dict[str, Any], found: list[Row]) -> Section:
     ok = [row for row in found if row["status"] == "ok"]
-    shown = [row for row in ok if row["metric"].split("[")[0] not in PARTS]
-    columns = sorted({(row["metric"], row["ablation"]) for row in shown}, key=_column_order)
-    cells = {(row["method"], (row["metric"], row["ablation"])): row for row in shown}
-    directions = {(row["metric"], row["ablation"]): int(row["direction"]) for row in shown}
+    columns = sorted({_column(row) for row in ok if not _is_part(row)}, key=_column_order)
+    cells = {(row["method"], _column(row)): row for row in ok}
+    directions = {_column(row): int(row["direction"]) for row in ok}
+    parts: dict[str, tuple[Column, ...]] = {}
+    for row in ok:
+        if _is_part(row) and _column(row) not in parts.get(row["ablation"], ()):
+            parts[row["ablation"]] = (*parts.get(row["ablation"], ()), _column(row))
     methods = tuple(dict.fromkeys(row["method"] for row in found))
     if columns:
         methods = tuple(sorted(methods, key=lambda m: _rank(cells.get((m, columns[0])), directions[columns[0]])))
     without = tuple(row for row in found if row["status"] != "ok")
     return Section(
-        **key, columns=tuple(columns), directions=directions, methods=methods, cells=cells, without=without,
-        all=tuple(found),
+        **key, columns=tuple(columns), directions=directions, methods=methods, cells=cells, parts=parts,
+        without=without, all=tuple(found),
     )  # fmt: skip
+
+
+def _column(row: Row) -> Column:
+    return (row["metric"], row["ablation"])
+
+
+def _is_part(row: Row) -> bool:
+    return row["metric"].split("[")[0] in PARTS
 
 
 def _column_order(column: Column) -> tuple[Any, ...]:
@@ -131,6 +144,16 @@ def passes(row: Row) -> str:
 def column_name(column: Column, direction: int) -> str:
     """``area_log ↑``"""
     return f"{column[0]} {ARROWS[direction]}".strip()
+
+
+def part_name(column: Column) -> str:
+    """``size=0.01`` of ``faithfulness[size=0.01]``."""
+    return column[0].partition("[")[2].rstrip("]") or column[0]
+
+
+def part_title(ablation: str) -> str:
+    """What stands above the parts of one ablation."""
+    return f"Faithfulness of the largest circuit within each size, and of one with no logit difference ({ablation})"
 
 
 def problems(found: Sequence[Row]) -> list[str]:

@@ -57,3 +57,15 @@ def record(method: str, *measurements: Measurement, **changes: Any) -> CellRecor
     name = f"{fields['task']}/{fields['model']}/{method}/{fields['level']}/{seeds}"
     keys = tuple(f"{name}/{m.metric}/{m.ablation}" for m in measurements)
     return CellRecord(**{"key": name, "measurements": measurements, "score_keys": keys, **fields})
+
+
+def faithful(level: float, seed: int = 0):
+    """A ``faithfulness`` measurement at two sizes."""
+    arrays = area(level, seed).arrays
+    chosen = {
+        "circuits": arrays["circuits"][:, :, 1:],
+        "edges": arrays["edges"][:, 1:],
+        "sizes": np.array([0.1, 0.5, 1]),
+    }
+    clusters = tuple(str(i) for i in range(N))
+    return Measurement("faithfulness", "1", "counterfactual", "ok", "", {**arrays, **chosen}, clusters)

@@ -9,14 +9,14 @@ import pytest
 
 from bench.board import rows, text, write
 from bench.board.write import csv, number
-from tests.board.records import area, load, record, roc
+from tests.board.records import area, faithful, load, record, roc
 from tests.board.test_rows import PROMISED
 
 
 @pytest.fixture
 def records():
     cells = [
-        record(m, area(level, seed=s), roc(4 * level, seed=s), model_seed=s, data_seed=s)
+        record(m, area(level, seed=s), faithful(level, seed=s), roc(4 * level, seed=s), model_seed=s, data_seed=s)
         for m, level in (("eap", 0.6), ("eap_ig[steps=10]", 0.7), ("oracle", 0.95), ("random", 0.1))
         for s in range(3)
     ]
@@ -102,6 +102,7 @@ def test_markdown_tables_are_rectangular_and_escape_what_would_break_them(record
         lines = [line for line in table.splitlines() if line.startswith("|")]
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) <= 1
     assert "<too many>" not in content and "\\| by far" in content
+    assert "| method | m=0 | size=0.1 | size=0.5 | size=1 |" in content
     assert "*floor*" in content and "*ceiling*" in content
 
 
