@@ -6,11 +6,14 @@ layers and kept per head, so that a step is few operations.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench.planting.graph import Graph
@@ -44,14 +47,19 @@ class Cut:
 
 @dataclass
 class Run:
-    """One pass: last-position logits [rows, V], and for a clean pass every source and attention pattern.
+    """A clean pass: last-position logits [rows, V], and every source's output and attention pattern.
 
-    sources: [sources, rows, T, d]; patterns: per layer [rows, heads, T, T]; both empty for a masked pass.
+    outs: per source [rows, T, d]; patterns: per layer [rows, heads, T, T].
     """
 
     logits: Tensor
-    sources: Tensor
+    outs: list[Tensor]
     patterns: list[Tensor]
+
+    @cached_property
+    def sources(self) -> Tensor:
+        """All outputs as one tensor [sources, rows, T, d]."""
+        return torch.stack(self.outs)
 
 
 class PlantedModel(nn.Module):
@@ -108,7 +116,7 @@ class PlantedModel(nn.Module):
             outs.append(mlp)
             stream = stream + mlp + b_out
         logits = F.layer_norm(stream[:, -1], (d,), ln_w[-1], ln_b[-1]) @ self.wte.T
-        return Run(logits, torch.stack(outs), patterns)
+        return Run(logits, outs, patterns)
 
     def masked(self, ids: Tensor, cut: Cut) -> Tensor:
         """Last-position logits [rows, V] of ids [rows, T] under `cut`; rows are in group order.
@@ -118,7 +126,7 @@ class PlantedModel(nn.Module):
         """
         groups, _, per, size, d = cut.corrupt.shape
         n_head = self.shape.n_head
-        state = _Masked(cut)
+        state = _Masked(cut, n_head)
         stream = state.put(self._embed(ids).view(groups, 1, per, size, d))[:, 0]
         ln_w, ln_b = self.ln_w.unbind(0), self.ln_b.unbind(0)
         layers = zip(
@@ -144,14 +152,16 @@ class PlantedModel(nn.Module):
 class _Masked:
     """The differences (corrupt - current) of the sources so far, and what a destination reads."""
 
-    def __init__(self, cut: Cut) -> None:
+    def __init__(self, cut: Cut, n_head: int) -> None:
         self.cut, self.done = cut, 0
         self.deltas: list[Tensor] = []
+        # one split, not a slice per source: each slice's gradient would be a whole tensor of zeros
+        self.corrupt = iter(cut.corrupt.split([1] + [n_head, 1] * ((cut.corrupt.shape[1] - 1) // (n_head + 1)), 1))
 
     def put(self, current: Tensor) -> Tensor:
         """Enter the outputs [groups, k, per, T, d] of the next k sources; give them back with cut nodes replaced."""
         n = current.shape[1]
-        delta = self.cut.corrupt[:, self.done : self.done + n] - current
+        delta = next(self.corrupt) - current
         if self.cut.nodes is not None:
             step = self.cut.nodes[:, self.done : self.done + n, ..., None] * delta
             current, delta = current + step, delta - step
@@ -167,10 +177,10 @@ class _Masked:
 
 
 def to_state(model: PlantedModel) -> dict[str, Tensor]:
-    """The weights under transformers' GPT-2 names."""
+    """The weights under transformers' GPT-2 names; the unembedding is tied."""
     shape = model.shape
     d = shape.d_model
-    state = {"transformer.wte.weight": model.wte, "transformer.wpe.weight": model.wpe, "lm_head.weight": model.wte}
+    state: dict[str, Tensor] = {"transformer.wte.weight": model.wte, "transformer.wpe.weight": model.wpe}
     state |= {"transformer.ln_f.weight": model.ln_w[-1], "transformer.ln_f.bias": model.ln_b[-1]}
     for i in range(shape.n_layer):
         at = f"transformer.h.{i}."
@@ -223,9 +233,6 @@ def from_state(state: dict[str, Tensor], shape: Shape) -> PlantedModel:
 
 def load(directory: Path) -> PlantedModel:
     """Read a shipped directory's weights into a planted model."""
-    from transformers import GPT2LMHeadModel
-
-    hf = GPT2LMHeadModel.from_pretrained(directory, local_files_only=True, dtype=torch.float32)
-    c = hf.config
-    shape = Shape(c.vocab_size, c.n_layer, c.n_head, c.n_embd, c.n_inner or 4 * c.n_embd, c.n_positions)
-    return from_state(hf.state_dict(), shape)
+    c = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    shape = Shape(c["vocab_size"], c["n_layer"], c["n_head"], c["n_embd"], c["n_inner"], c["n_positions"])
+    return from_state(load_file(directory / "model.safetensors"), shape)
