@@ -23,8 +23,7 @@ class Atp(Method):
     The gradient passes through everything after u. The objective kl is flat at the clean run and refused there.
 
     Source: Nanda 2023, "Attribution Patching"; Kramar et al. 2024 (arXiv:2403.00745). Sign: positive = helps the
-    answer. Cost: 3 forwards (corrupt, clean, and the one behind the gradient) and 1 backward
-    per example.
+    answer. Cost: 2 forwards and 1 backward per example.
     """
 
     name: ClassVar[str] = "atp"
@@ -37,8 +36,7 @@ class Atp(Method):
 
     def scores(self, job: Job) -> NDArray[np.float64]:
         def attributions(batch: Batch) -> NDArray[np.float64]:
-            at = ends(job, batch)
-            tokens = batch.clean if self.at == "clean" else batch.corrupt
-            return float64(job.engine.node_attribution(tokens, at.clean - at.corrupt, at.value)).sum(axis=1)
+            end = ends(job, batch, self.at)
+            return float64(job.engine.node_attribution(end.tokens, end.delta, end.value)).sum(axis=1)
 
         return mean_over_examples(job, attributions)

@@ -23,8 +23,7 @@ class Eap(Method):
     The objective kl is flat at the clean run and refused there.
 
     Source: Syed et al. 2023, "Attribution Patching Outperforms Automated Circuit Discovery" (arXiv:2310.10348).
-    Sign: positive = helps the answer (the paper ranks |score|). Cost: 3 forwards (corrupt, clean, and
-    the one behind the gradient) and 1 backward per example.
+    Sign: positive = helps the answer (the paper ranks |score|). Cost: 2 forwards and 1 backward per example.
     """
 
     name: ClassVar[str] = "eap"
@@ -37,8 +36,7 @@ class Eap(Method):
 
     def scores(self, job: Job) -> NDArray[np.float64]:
         def attributions(batch: Batch) -> NDArray[np.float64]:
-            at = ends(job, batch)
-            tokens = batch.clean if self.at == "clean" else batch.corrupt
-            return float64(job.engine.edge_attribution(tokens, at.clean, at.corrupt, at.value))
+            end = ends(job, batch, self.at)
+            return float64(job.engine.edge_attribution(end.tokens, end.clean, end.corrupt, end.value))
 
         return mean_over_examples(job, attributions)[job.graph.edge_index]

@@ -26,7 +26,7 @@ class EapIg(Method):
     so that with it ``include=clean`` spends a step on nothing.
 
     Source: Hanna et al. 2024, "Have Faith in Faithfulness" (arXiv:2403.17806), m = 5 as there. Sign: positive = helps
-    the answer. Cost: m + 2 forwards and m backwards per example.
+    the answer. Cost: m + 1 forwards and m backwards per example.
     """
 
     name: ClassVar[str] = "eap_ig"
@@ -43,14 +43,15 @@ class EapIg(Method):
 
     def scores(self, job: Job) -> NDArray[np.float64]:
         def attributions(batch: Batch) -> NDArray[np.float64]:
-            at = ends(job, batch)
+            end = ends(job, batch, self.include)
             streams = self.streams(job, batch)
-            return float64(job.engine.edge_attribution(batch.clean, at.clean, at.corrupt, at.value, inputs=streams))
+            return float64(job.engine.edge_attribution(end.tokens, end.clean, end.corrupt, end.value, inputs=streams))
 
         return mean_over_examples(job, attributions)[job.graph.edge_index]
 
-    def streams(self, job: Job, batch: Batch) -> list[Tensor]:
-        """The ``steps`` streams ``[B, T, d]`` on the line, from the corrupt end to the clean one."""
-        clean, corrupt = job.engine.embed(batch.clean), job.engine.embed(batch.corrupt)
-        first = 1 if self.include == "clean" else 0
-        return [corrupt + (first + k) / self.steps * (clean - corrupt) for k in range(self.steps)]
+    def streams(self, job: Job, batch: Batch) -> list[Tensor | None]:
+        """The ``steps`` streams ``[B, T, d]`` on the line, from the end that is included (None) to the other."""
+        start, far = job.engine.embed(batch.clean), job.engine.embed(batch.corrupt)
+        if self.include == "corrupt":
+            start, far = far, start
+        return [None, *(start + k / self.steps * (far - start) for k in range(1, self.steps))]

@@ -1,4 +1,4 @@
-"""The runs behind an attribution, and the objective whose gradient is taken."""
+"""The run whose gradient is taken, the run at the other end, and the objective between them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from bench.data import Batch
+from bench.data import Batch, Tokens
 from bench.method import Job
 
 if TYPE_CHECKING:
@@ -19,23 +19,36 @@ ENDS = ("clean", "corrupt")
 
 @dataclass(frozen=True)
 class Ends:
-    """Both ends of a batch's attribution. Made with 2 forwards per example."""
+    """A differentiated run, which tells its own sources as it goes, and the other end, which takes 1 forward."""
 
-    clean: Sources
-    corrupt: Sources
+    tokens: Tokens
+    """The prompts of the differentiated run."""
+    clean: Sources | None
+    """What the sources write on the clean prompts; None where that is the differentiated run."""
+    corrupt: Sources | None
     value: Callable[[Tensor], Tensor]
-    """``[B, V]`` logits to ``[B]`` objective."""
+    """``[B, V]`` logits to ``[B]`` objective. At the clean end the first logits that it is given are the clean ones."""
+
+    def delta(self, own: Sources) -> Sources:
+        """clean - corrupt, so that a positive product with the gradient helps the answer."""
+        clean = own if self.clean is None else self.clean
+        return clean - (own if self.corrupt is None else self.corrupt)
 
 
-def ends(job: Job, batch: Batch) -> Ends:
-    """What both prompts' sources write, and the objective as a function of the logits alone."""
-    corrupt = job.engine.sources(batch.corrupt)
-    clean, clean_logits = job.engine.sources_and_logits(batch.clean)
+def ends(job: Job, batch: Batch, at: str) -> Ends:
+    """The run at the end ``at`` for differentiating, and the sources of the other."""
+    clean_logits: Tensor | None = None
 
     def value(logits: Tensor) -> Tensor:
+        nonlocal clean_logits
+        if clean_logits is None:
+            clean_logits = logits.detach()
         return job.objective(logits, batch, clean_logits)
 
-    return Ends(clean, corrupt, value)
+    if at == "clean":
+        return Ends(batch.clean, None, job.engine.sources(batch.corrupt), value)
+    clean, clean_logits = job.engine.sources_and_logits(batch.clean)
+    return Ends(batch.corrupt, clean, None, value)
 
 
 def refuse_flat(method: str, objective: str, at: str, instead: str) -> None:

@@ -97,21 +97,23 @@ class LinearEngine:
             rows.append(read(self._read(Written(x))) if destination == "logits" else plain)
         return torch.stack(rows)
 
-    def node_attribution(self, tokens: Tokens, delta: Written, objective: Callable[[Tensor], Tensor]) -> Tensor:
+    def node_attribution(self, tokens: Tokens, delta: Callable, objective: Callable) -> Tensor:
         gradient = self._gradient(tokens, objective, None)
-        return torch.einsum("btsd,bd->sb", delta.x, gradient)[1:]
+        return torch.einsum("btsd,bd->sb", delta(self._written(tokens, None)).x, gradient)[1:]
 
     def edge_attribution(
         self,
         tokens: Tokens,
-        ablation: Written,
-        clean: Written,
+        ablation: Written | None,
+        clean: Written | None,
         objective: Callable[[Tensor], Tensor],
-        inputs: list[Tensor] | None = None,
+        inputs: list[Tensor | None] | None = None,
     ) -> Tensor:
+        own = self._written(tokens, None)
+        delta = (own if ablation is None else ablation) - (own if clean is None else clean)
         gradients = [self._gradient(tokens, objective, x) for x in (inputs or [None])]
         table = torch.zeros(len(self.graph.destinations), len(self.graph.sources))
-        table[-1] = torch.einsum("btsd,bd->s", (ablation - clean).x, torch.stack(gradients).mean(dim=0))
+        table[-1] = torch.einsum("btsd,bd->s", delta.x, torch.stack(gradients).mean(dim=0))
         return table
 
     def _gradient(self, tokens: Tokens, objective: Callable[[Tensor], Tensor], input: Tensor | None) -> Tensor:

@@ -94,7 +94,7 @@ def test_the_cost_is_the_one_in_the_docstring(gpt2, method):
     method.scores(job(gpt2, examples, batch_size=3))
     nodes = len(gpt2.graph.components)
     expected = {
-        "patching": (nodes + 3, 0), "edge_patching": (40 + 3, 0), "atp": (3, 1), "eap": (3, 1), "eap_ig": (7, 5),
+        "patching": (nodes + 3, 0), "edge_patching": (40 + 3, 0), "atp": (2, 1), "eap": (2, 1), "eap_ig": (6, 5),
         "activation_norm": (1, 0), "attention_to_answer": (1, 0),
     }  # fmt: skip
     assert (gpt2.cost.forwards / len(examples), gpt2.cost.backwards / len(examples)) == expected[method.name]

@@ -189,10 +189,10 @@ COSTS = [
     (Patching(corruption="noise"), lambda g: (len(g.components) + 3, 0)),
     (EdgePatching(), lambda g: (g.n_edges + 3, 0)),
     (EdgePatching(sample=9), lambda g: (9 + 3, 0)),
-    (Atp(), lambda g: (3, 1)),
-    (Eap(), lambda g: (3, 1)),
-    (EapIg(), lambda g: (7, 5)),
-    (EapIg(steps=3), lambda g: (5, 3)),
+    (Atp(), lambda g: (2, 1)),
+    (Eap(), lambda g: (2, 1)),
+    (EapIg(), lambda g: (6, 5)),
+    (EapIg(steps=3), lambda g: (4, 3)),
 ]
 
 
