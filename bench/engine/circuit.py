@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.engine.passes import Pass
-from bench.engine.reading import StreamProjector
+from bench.engine.reading import StreamProjector, project_stream
 from bench.engine.sources import SourceBank, Sources
 from bench.engine.wiring import Wiring
 
@@ -51,12 +51,15 @@ class CircuitPass(Pass):
         assert self._stream is not None
         base = self.wiring.attention_norms[layer].centre(self._stream).flatten(0, 1)
         mix = _Mix(self.kept[rows], self.cut[rows], self.graph.visible(layer), base, self._change.flatten(0, 1))
-        projector, heads = StreamProjector(self.wiring, layer), 3 * self.graph.n_heads
-        out = base.new_empty(heads, len(base), self.wiring.layouts[layer].d_head)
-        step = max(1, CHUNK_BYTES // (mix.n_streams * base[0].nbytes))
-        for start in range(0, len(base), step):
-            part = slice(start, min(start + step, len(base)))
-            out[:, part] = projector(mix(self.bank.buffer.flatten(1, 2), part), mix.rows)
+        bank = self.bank.buffer.flatten(1, 2)
+        q, k, v = project_stream(self.wiring, layer, mix.base)
+        out = torch.stack((q, k, v)).permute(0, 2, 1, 3).flatten(0, 1).contiguous()
+        if len(mix.own):
+            projector = StreamProjector(self.wiring, layer, mix.own)
+            step = max(1, CHUNK_BYTES // (len(mix.own) * base[0].nbytes))
+            for start in range(0, len(base), step):
+                part = slice(start, min(start + step, len(base)))
+                out[mix.own, part] = projector(mix(bank, part))
         out = out.view(3, self.graph.n_heads, *self._stream.shape[:2], -1).permute(0, 2, 3, 1, 4)
         q, k, v = out.flatten(-2)
         return q, k, v
@@ -86,7 +89,8 @@ class CircuitPass(Pass):
         base, visible = norm.centre(self._stream).flatten(0, 1), self.graph.visible(layer, mlp=True)
         change = self._before_heads if self.graph.parallel else self._change
         mix = _Mix(self.kept[row], self.cut[row], visible, base, change.flatten(0, 1))
-        return norm(mix(self.bank.buffer.flatten(1, 2), slice(0, len(base)))[0].view_as(x))
+        read = mix(self.bank.buffer.flatten(1, 2), slice(0, len(base)))[0] if len(mix.own) else mix.base
+        return norm(read.view_as(x))
 
     def mlp_out(self, layer: int, x: Tensor) -> Tensor:
         self._add(self.bank.put_mlp(layer, self.ablation.mlp[layer] - x))
@@ -106,30 +110,27 @@ class CircuitPass(Pass):
 class _Mix:
     """Streams that destinations read: the current one plus cut differences, or the ablated one less kept ones.
 
-    Destinations with the same cut sources share a stream. Whichever of the two sums has fewer terms is taken.
+    Whichever of the two sums has fewer terms is taken. ``base`` ``[N, d]`` is what destinations read that have no
+    term; ``own`` are those that have.
     """
 
     def __init__(self, kept: Tensor, cut: Tensor, visible: int, base: Tensor, change: Tensor) -> None:
         kept, cut = kept[:, :visible], cut[:, :visible]
         from_ablated = _work(kept) < _work(cut)
+        table = kept if from_ablated else cut
         self.base = base + change if from_ablated else base
-        """``[N, d]``"""
-        table, self.rows = torch.unique(kept if from_ablated else cut, dim=0, return_inverse=True)
-        self.used = table.any(dim=0).nonzero()[:, 0]
-        self.table = table[:, self.used].to(base.dtype) * (-1 if from_ablated else 1)
-        self.all_used = len(self.used) == visible
-
-    @property
-    def n_streams(self) -> int:
-        return len(self.table)
+        self.own = table.any(dim=1).nonzero()[:, 0]
+        used = table.any(dim=0).nonzero()[:, 0]
+        # Gathering most of the sources costs more than multiplying the others by 0.
+        self.used = used if len(used) < visible // 2 else None
+        table = table[self.own] if self.used is None else table[self.own][:, self.used]
+        self.table = table.to(base.dtype) * (-1 if from_ablated else 1)
 
     def __call__(self, bank: Tensor, part: slice) -> Tensor:
-        """``[n_streams, n, d]`` for some of the tokens; ``bank`` is ``[n_sources, N, d]``."""
+        """``[n_own, n, d]`` for some of the tokens; ``bank`` is ``[n_sources, N, d]``."""
         base = self.base[part]
-        terms = bank[: len(self.used), part] if self.all_used else bank[self.used, part]
-        if not len(terms):
-            return base.expand(self.n_streams, *base.shape)
-        return torch.addmm(base.reshape(1, -1), self.table, terms.flatten(1)).view(self.n_streams, *base.shape)
+        terms = bank[: self.table.shape[1], part] if self.used is None else bank[self.used, part]
+        return torch.addmm(base.reshape(1, -1), self.table, terms.flatten(1)).view(-1, *base.shape)
 
 
 def _work(table: Tensor) -> int:

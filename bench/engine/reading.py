@@ -19,32 +19,30 @@ def folded(wiring: Wiring, layer: int) -> tuple[tuple[Tensor, ...], tuple[Tensor
 
 
 class StreamProjector:
-    """q, k and v of one layer when every head input reads a stream of its own.
+    """Projections of chosen head inputs of one layer, each of which reads a stream of its own.
 
-    The norm's scale is applied behind the projection, so that no normed copy of the streams is made.
+    ``inputs`` are indices into q of all heads, then k, then v (k and v per query head). The norm's scale is applied
+    behind the projection, so that no normed copy of the streams is made.
     """
 
-    def __init__(self, wiring: Wiring, layer: int) -> None:
-        self.layout, self.norm = wiring.layouts[layer], wiring.attention_norms[layer]
-        self.weights, constants = folded(wiring, layer)
-        heads = self.layout.n_heads
-        spread = [c.repeat_interleave(heads // len(c), dim=0) for c in constants]
-        self.constants = torch.cat(spread)[:, None]
-
-    def __call__(self, x: Tensor, rows: Tensor) -> Tensor:
-        """``[3 * H, N, D]`` from different streams ``x`` ``[U, N, d]``, centred where the norm centres.
-
-        ``rows`` ``[3 * H]`` says which stream each head input reads.
-        """
-        heads, n = self.layout.n_heads, x.shape[1]
-        outputs = []
-        for part, weight in enumerate(self.weights):
-            own = x[rows[part * heads : (part + 1) * heads]]
-            outputs.append(torch.matmul(own.view(len(weight), -1, x.shape[-1]), weight).view(heads, n, -1))
-        out = torch.cat(outputs)
+    def __init__(self, wiring: Wiring, layer: int, inputs: Tensor) -> None:
+        layout, self.norm = wiring.layouts[layer], wiring.attention_norms[layer]
+        weights, constants = [], []
+        for part, (weight, bias) in enumerate(zip(layout.weights, layout.biases, strict=True)):
+            heads = inputs[inputs // layout.n_heads == part] % layout.n_heads
+            own = heads // (layout.n_heads // len(weight))
+            weights.append(weight[own])
+            constants.append((self.norm.bias @ weight[own] if self.norm.present else 0) + bias[own])
+        self.weights = torch.cat(weights)
         if self.norm.present:
-            out *= self.norm.rstd(x)[rows]
-        return out.add_(self.constants)
+            self.weights *= self.norm.weight[:, None]
+        self.constants = torch.cat(constants)[:, None]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """``[n_inputs, N, D]`` from ``[n_inputs, N, d]``, centred where the norm centres."""
+        if not self.norm.present:
+            return torch.baddbmm(self.constants, x, self.weights)
+        return torch.bmm(x, self.weights).mul_(self.norm.rstd(x)).add_(self.constants)
 
 
 def project_stream(wiring: Wiring, layer: int, x: Tensor) -> list[Tensor]:
