@@ -29,7 +29,7 @@ _COMMON: dict[str, Any] = {
 }
 
 
-def _llama_like(kind: str, **changes: Any) -> tf.PreTrainedModel:
+def llama_like(kind: str, **changes: Any) -> tf.PreTrainedModel:
     """A model of the Llama family: width 32, 4 query heads on 2 key-value heads."""
     settings = {
         "hidden_size": 32,
@@ -72,7 +72,7 @@ def _gpt_neox(parallel: bool) -> tf.PreTrainedModel:
 
 def _phi() -> tf.PreTrainedModel:
     rope = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}
-    return _llama_like("Phi", num_key_value_heads=4, rope_parameters=rope)
+    return llama_like("Phi", num_key_value_heads=4, rope_parameters=rope)
 
 
 def _opt() -> tf.PreTrainedModel:
@@ -86,22 +86,22 @@ def _opt() -> tf.PreTrainedModel:
 BUILDERS: dict[str, Callable[[], tf.PreTrainedModel]] = {
     "gpt2": _gpt2,
     "gpt_neo": _gpt_neo,
-    "llama": lambda: _llama_like("Llama"),
-    "mistral": lambda: _llama_like("Mistral", sliding_window=WINDOW),
-    "qwen2": lambda: _llama_like("Qwen2"),
-    "qwen3": lambda: _llama_like("Qwen3", head_dim=12),
-    "gemma2": lambda: _llama_like(
+    "llama": lambda: llama_like("Llama"),
+    "mistral": lambda: llama_like("Mistral", sliding_window=WINDOW),
+    "qwen2": lambda: llama_like("Qwen2"),
+    "qwen3": lambda: llama_like("Qwen3", head_dim=12),
+    "gemma2": lambda: llama_like(
         "Gemma2", head_dim=12, query_pre_attn_scalar=7, sliding_window=WINDOW, layer_types=_layer_types(),
         attn_logit_softcapping=3.0, final_logit_softcapping=4.0,
     ),
-    "gemma3": lambda: _llama_like(
+    "gemma3": lambda: llama_like(
         "Gemma3Text", head_dim=12, query_pre_attn_scalar=3, sliding_window=WINDOW, layer_types=_layer_types(),
     ),
     "gpt_neox": lambda: _gpt_neox(parallel=True),
     "gpt_neox_sequential": lambda: _gpt_neox(parallel=False),
     "phi": _phi,
-    "phi3": lambda: _llama_like("Phi3", sliding_window=WINDOW),
-    "olmo2": lambda: _llama_like("Olmo2"),
+    "phi3": lambda: llama_like("Phi3", sliding_window=WINDOW),
+    "olmo2": lambda: llama_like("Olmo2"),
     "opt": _opt,
 }  # fmt: skip
 """The 13 architectures; GPT-NeoX in both its forms."""
