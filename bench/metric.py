@@ -148,11 +148,11 @@ class Metric(ABC):
     def not_for(self, level: str, n_edges: int, planted: bool) -> str:
         """Why this metric does not apply to a level and a model; empty where it does."""
         if level not in self.levels:
-            return f"{self.name} scores {' and '.join(self.levels)} explanations, not {level}"
+            return f"scores {' and '.join(self.levels)} explanations, not {level}"
         if n_edges <= self.min_edges:
-            return f"{self.name} is defined above {self.min_edges:,} edges; this model has {n_edges:,}"
+            return f"defined above {self.min_edges:,} edges; this model has {n_edges:,}"
         if self.needs_truth and not planted:
-            return f"{self.name} needs a planted model"
+            return "needs a planted model, whose circuit is known"
         return ""
 
 

@@ -125,7 +125,7 @@ def short(value: float) -> str:
     """A figure for reading: three decimals, thin at large values; a dash where there is none."""
     if not math.isfinite(value):
         return "–"
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+    return f"{round(value, 3) + 0.0:.3f}" if abs(value) < 100 else f"{value:.4g}"
 
 
 def with_interval(row: Row) -> str:
@@ -157,19 +157,18 @@ def part_title(ablation: str) -> str:
 
 
 def problems(found: Sequence[Row]) -> list[str]:
-    """Lines on rows without figures: one per metric, ablation, status and reason, with the methods that it befell."""
+    """Lines on rows without figures: one per ablation, status and reason, with all that it befell."""
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in found:
-        groups.setdefault(tuple(row[name] for name in ("metric", "ablation", "status", "seeds", "reason")), []).append(
-            row
-        )
+        groups.setdefault(tuple(row[name] for name in ("ablation", "status", "seeds", "reason")), []).append(row)
     return [_problem(group) for group in groups.values()]
 
 
 def _problem(group: Sequence[Row]) -> str:
     row = group[0]
     methods = ", ".join(dict.fromkeys(r["method"] for r in group))
-    what = f" {row['metric']}" if row["metric"] else ""
+    metrics = ", ".join(dict.fromkeys(r["metric"] for r in group if r["metric"]))
     under = f" ({row['ablation']})" if row["ablation"] not in ("", "none") else ""
+    what = f": {metrics}{under}" if metrics else ""
     seeds = f", seeds {row['seeds']}" if row["seeds"] else ""
-    return f"{methods}{what}{under}: {row['status']}{seeds}" + (f": {row['reason']}" if row["reason"] else "")
+    return f"{methods}{what}: {row['status']}{seeds}" + (f": {row['reason']}" if row["reason"] else "")

@@ -120,3 +120,15 @@ def test_an_empty_board_says_so(tmp_path):
     write([], tmp_path, load)
     assert "empty" in (tmp_path / "index.html").read_text()
     assert csv(rows([], load)).startswith(PROMISED)
+
+
+def test_small_negative_figures_are_not_shown_as_minus_zero():
+    from bench.board.view import short
+
+    assert [short(v) for v in (-1e-9, -0.0004, -0.0006, 1234.5, float("nan"))] == [
+        "0.000",
+        "0.000",
+        "-0.001",
+        "1234",
+        "–",
+    ]

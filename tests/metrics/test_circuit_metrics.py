@@ -72,15 +72,17 @@ def test_flipping_all_signs_changes_cpr_but_not_the_figures_that_select_by_absol
         assert (one != pytest.approx(other)) == moves
 
 
-def test_faithfulness_holds_the_largest_circuit_whose_real_size_fits():
+@pytest.mark.parametrize("level", ["edge", "node"])
+def test_faithfulness_holds_the_largest_circuit_whose_real_size_fits(level):
     rng = np.random.default_rng(2)
-    weights, scores = rng.random(LARGE.n_edges), rng.standard_normal(LARGE.n_edges).astype(np.float32)
+    n = len(LARGE.names(level))
+    weights, scores = rng.random(LARGE.n_edges), rng.standard_normal(n).astype(np.float32)
     metric, scored = Faithfulness(), context(engine(LARGE, weights))
-    measured = measure(metric, explanation(LARGE, scores), scored)
-    ranking = Ranking(LARGE, "edge", order(scores.astype(float), True))
-    sizes = np.array([ranking.n_edges(n) for n in range(LARGE.n_edges + 1)]) / LARGE.n_edges
+    measured = measure(metric, explanation(LARGE, scores, level), scored)
+    ranking = Ranking(LARGE, level, order(scores.astype(float), True))
+    sizes = np.array([ranking.n_edges(k) for k in range(n + 1)]) / LARGE.n_edges
     for i, size in enumerate(MIB_SIZES):
-        best = max(n for n in range(LARGE.n_edges + 1) if sizes[n] <= size)
+        best = max(k for k in range(n + 1) if sizes[k] <= size)
         assert measured.arrays["edges"][0, i] == sizes[best] <= size
         f = metric.reduce(measured.arrays)[f"size={size:g}"]
         assert f == pytest.approx(additive_f(LARGE, weights, ranking.circuit(best)))
