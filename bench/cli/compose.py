@@ -7,9 +7,9 @@ cells exist, which of them share a model, which baselines they need.
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import CompactHydraException, MissingConfigException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from bench.harness.errors import CallError
@@ -59,10 +59,31 @@ class Composer:
     def config(self, overrides: Sequence[str]) -> Config:
         """One resolved configuration."""
         with self._explained():
-            config = compose("config", overrides=[*overrides])
-            found = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        assert isinstance(found, dict)
-        return {str(key): value for key, value in found.items()}
+            return _resolved(compose("config", overrides=[*overrides]))
+
+    def configs(self, fixed: Sequence[str], sweep: Sweep) -> Iterator[Config]:
+        """The resolved configuration of every combination, the last key moving fastest.
+
+        Only groups are composed again; swept values are set in a copy, which is what Hydra does with them at the end.
+        """
+        groups = [axis for axis in sweep if self._is_group(axis)]
+        composed: dict[tuple[str, ...], DictConfig] = {}
+        for chosen in itertools.product(*sweep):
+            own = tuple(o for o, axis in zip(chosen, sweep, strict=True) if axis in groups)
+            values = [o for o, axis in zip(chosen, sweep, strict=True) if axis not in groups]
+            with self._explained():
+                if own not in composed:
+                    composed[own] = compose("config", overrides=[*fixed, *own, *values])
+                yield _resolved(self._set(composed[own], values))
+
+    def _set(self, config: DictConfig, values: Sequence[str]) -> DictConfig:
+        changed = copy.deepcopy(config)
+        for override in self._parse(values):
+            OmegaConf.update(changed, _key(override), override.value(), merge=True, force_add=override.is_add())
+        return changed
+
+    def _is_group(self, axis: Sequence[str]) -> bool:
+        return bool(self._loader.get_group_options(axis[0].split("=", 1)[0].lstrip("+").split("@")[0]))
 
     def options(self, group: str) -> list[str]:
         """Names of a group."""
@@ -114,7 +135,9 @@ class Composer:
             return text
         key = text.split("'")[1]
         chosen = [_text(o) for o in self.overrides if _key(o) in GROUPS and not o.is_sweep_override()]
-        close = nearest(key, _leaves(self.config(chosen)))
+        known = OmegaConf.to_container(compose("config", overrides=chosen))
+        assert isinstance(known, dict)
+        close = nearest(key, _leaves(known))
         return f"there is no {key}." + (f" Did you mean {' or '.join(close)}?" if close else "") + f" (+{key}= adds it)"
 
 
@@ -150,6 +173,12 @@ def split_arguments(arguments: Sequence[str], flags: Sequence[str] = ()) -> tupl
     return positionals, found, overrides
 
 
+def _resolved(config: DictConfig) -> Config:
+    found = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
+
+
 def _check_once(overrides: Sequence[str]) -> None:
     seen: dict[str, str] = {}
     for override in overrides:
@@ -160,14 +189,14 @@ def _check_once(overrides: Sequence[str]) -> None:
 
 
 def _store_plugins(registries: Registries, overrides: Sequence[str]) -> None:
-    """A configuration for every registered name without a YAML file; one that the call names shows its parameters."""
+    """A configuration for each registered name without a YAML file: its parameters, where the call is about its group."""
     home = Path(__file__).resolve().parents[2] / "conf"
-    mentioned = set(re.findall(r"[\w\-]+", " ".join(overrides)))
+    mentioned = {override.lstrip("+").split("=")[0].split(".")[0] for override in overrides}
     groups = {"task": registries.tasks, "method": registries.methods, "metric": registries.metrics}
     for group, registry in groups.items():
         for name in registry.names():
             if not (home / group / f"{name}.yaml").exists():
-                node = {"name": name, **(_defaults(registry, name) if name in mentioned else {})}
+                node = {"name": name, **(_defaults(registry, name) if group in mentioned else {})}
                 ConfigStore.instance().store(group=group, name=name, node=node, provider="plug-in")
 
 
@@ -191,7 +220,7 @@ def _key(override: Override) -> str:
     return str(override.get_key_element()).lstrip("+~")
 
 
-def _leaves(config: Config, prefix: str = "") -> list[str]:
+def _leaves(config: dict[Any, Any], prefix: str = "") -> list[str]:
     found = []
     for key, value in config.items():
         found.append(f"{prefix}{key}")

@@ -39,8 +39,8 @@ def main(argv: Sequence[str]) -> int:
         close = nearest(verb, VERBS)
         hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(VERBS)}"
         return complain(f"unknown verb {verb!r}; {hint}")
-    logging.getLogger("bench").addHandler(logging.NullHandler())
-    logging.getLogger("bench").propagate = False
+    log = logging.getLogger("bench")
+    log.handlers, log.propagate = [logging.NullHandler()], False
     module = importlib.import_module(f"bench.cli.{verb}")
     if "-h" in rest or "--help" in rest:
         print(module.__doc__)

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.cli.compose import Config, combinations, composer, split_arguments
+from bench.cli.compose import Config, composer, split_arguments
 from bench.harness.errors import CallError
 from bench.registry import Registries, discover
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     registries = discover()
     with composer(overrides, registries) as hydra:
         fixed, sweep = hydra.expand()
-        configs = [hydra.config(chosen) for chosen in combinations(fixed, sweep)]
+        configs = list(hydra.configs(fixed, sweep))
         own_out = "out" in hydra.named()
     for config in configs:
         task = registries.tasks.load(config["task"]["name"])()

@@ -24,7 +24,7 @@ def run_selection(composer: Composer) -> tuple[list[Config], list[tuple[Config, 
     scoring = [axis for axis in sweep if _is_scoring(axis)]
     cells = [axis for axis in sweep if not _is_scoring(axis)]
     first = [axis[0] for axis in scoring]
-    configs = [composer.config(chosen) for chosen in combinations([*fixed, *first], cells)]
+    configs = list(composer.configs([*fixed, *first], cells))
     return configs, _metrics(composer, [*fixed, *(axis[0] for axis in cells)], scoring)
 
 

@@ -38,13 +38,13 @@ def make_plan(
 
     ``one_level``: the call names ``method.level``, so baselines keep it; else they take the level of every other row.
     """
-    drafts = [draft for config in configs for draft in [_draft(config, registries)]]
+    drafts = [_draft(config, registries) for config in configs]
     if not one_level:
         drafts = _spread_baselines(drafts)
     drafts, notes = _add_baselines(drafts, registries)
-    unique = {cell.key: cell for cell in reversed(drafts)}
-    cells = [replace(unique.pop(cell.key), scores=_scores(cell, metrics, registries)) for cell in drafts
-             if cell.key in unique]  # fmt: skip
+    unique = {(cell.key, cell.settings.store): cell for cell in reversed(drafts)}  # the first one stays
+    places = dict.fromkeys((cell.key, cell.settings.store) for cell in drafts)
+    cells = [with_scores(unique[place], metrics, registries) for place in places]
     return Plan(tuple(cells), notes)
 
 
@@ -216,7 +216,8 @@ def _at_level(cell: Cell, level: str) -> Cell:
 def _add_baselines(cells: Sequence[Cell], registries: Registries) -> tuple[list[Cell], tuple[str, ...]]:
     """The cells, and behind them the floor and ceiling of every board and level that lacks them."""
     known = set(registries.methods.names())
-    result, keys, added = list(cells), {cell.key for cell in cells}, []
+    result, added = list(cells), []
+    keys = {(cell.key, cell.settings.store) for cell in cells}
     for name, needs_truth in BASELINES.items():
         for cell in cells:
             if name not in known or cell.reason or not cell.method.level or (needs_truth and not cell.model.planted):
@@ -224,8 +225,8 @@ def _add_baselines(cells: Sequence[Cell], registries: Registries) -> tuple[list[
             seed = cell.method.seed or 0
             method = _method({"name": name, "seed": seed, "level": cell.method.level}, registries)
             key = explanation_key(cell_identity(cell.task, cell.model, method))
-            if key not in keys and not _has(cells, cell, method):
-                keys.add(key)
+            if (key, cell.settings.store) not in keys and not _has(cells, cell, method):
+                keys.add((key, cell.settings.store))
                 result.append(replace(cell, key=key, method=method, added=True))
                 if name not in added:
                     added.append(name)
