@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.explanation import Explanation
 from bench.metric import Arrays, HandCase, Metric, ScoreContext
-from bench.metrics.grid import MIB_SIZES, measure_circuits, within
+from bench.metrics.grid import MIB_SIZES, circuit_within, measure_circuits
 from bench.scoring.curves import at_zero, faithfulness, gap
 from bench.scoring.selection import TIE_DRAWS, rankings
 
@@ -39,7 +39,7 @@ class Faithfulness(Metric):
     def measure(self, explanation: Explanation, context: ScoreContext) -> Arrays:
         chosen = []
         for ranking in rankings(explanation, context.engine.graph, True, context.seed, self.tie_draws):
-            chosen.append([ranking.circuit(within(ranking, size)) for size in MIB_SIZES])
+            chosen.append([circuit_within(ranking, size) for size in MIB_SIZES])
         return {**measure_circuits(context, chosen, self.objective), "sizes": np.array(MIB_SIZES)}
 
     def reduce(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> Mapping[str, NDArray[Any]]:

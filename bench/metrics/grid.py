@@ -25,6 +25,12 @@ def within(ranking: Ranking, size: float) -> int:
     return ranking.largest_within(size * ranking.graph.n_edges + 1e-9)
 
 
+def circuit_within(ranking: Ranking, size: float) -> NDArray[np.bool_]:
+    """The largest circuit whose real size is at most ``size``: the empty one where even the smallest is larger."""
+    circuit = ranking.circuit(within(ranking, size))
+    return circuit if circuit.mean() <= size + 1e-9 else np.zeros_like(circuit)
+
+
 def measure_circuits(context: ScoreContext, chosen: list[list[NDArray[np.bool_]]], objective: str) -> Arrays:
     """Per-example values of the whole model, the empty circuit and the circuits of each order.
 

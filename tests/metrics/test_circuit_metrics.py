@@ -88,6 +88,14 @@ def test_faithfulness_holds_the_largest_circuit_whose_real_size_fits(level):
         assert f == pytest.approx(additive_f(LARGE, weights, ranking.circuit(best)))
 
 
+def test_a_budget_below_one_edge_leaves_the_empty_circuit_for_nodes_too():
+    found = explanation(SMALL, np.ones(len(SMALL.components)), "node")
+    measured = measure(Faithfulness(), found, context(engine(SMALL, np.ones(SMALL.n_edges))))
+    sizes = measured.arrays["edges"][0]
+    assert sizes[0] == 0 and all(size <= budget for size, budget in zip(sizes, MIB_SIZES, strict=True))
+    assert np.array_equal(measured.arrays["circuits"][:, 0, 0], measured.arrays["empty"])
+
+
 def test_an_uninformative_circuit_gets_one_half_where_the_counterfactual_flips_the_answer():
     weights = weights_of(SMALL, **{DIRECT: 6.0})
     found = figures(Faithfulness(), explanation(SMALL, weights), context(engine(SMALL, weights, base=-3.0)))
