@@ -43,7 +43,7 @@ class Oracle(Baseline):
 
 def edge_scores(graph: ComponentGraph, truth: Truth) -> NDArray[np.float64]:
     """``[n_edges]`` scores by status, signed by the ends' roles."""
-    scores = np.array([EDGES[truth.edges[name]] for name in graph.edges])
+    scores = np.array([EDGES[truth.edges.get(name, "undetermined")] for name in graph.edges])
     against = np.array([truth.roles.get(name) == "negative" for name in (*graph.sources, "logits")])
     destination, source = graph.edge_index
     return np.where(against[source] | against[graph.owner[destination]], -scores, scores)

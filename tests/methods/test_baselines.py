@@ -3,10 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score
 
+from bench.explanation import Explanation
 from bench.graph import ComponentGraph
 from bench.method import Skip, Truth
+from bench.metric import ScoreContext
+from bench.metrics.auroc import Auroc
+from bench.metrics.average_precision import AveragePrecision
+from bench.metrics.sign_accuracy import SignAccuracy
+from bench.scoring.selection import random_ties
 from methods.baselines.attention_to_answer import AttentionToAnswer
 from methods.baselines.oracle import Oracle
 from methods.baselines.random import Random
@@ -77,17 +82,19 @@ def test_the_oracle_ranks_by_role_and_signs_what_speaks_against_the_answer():
             assert edges[name] <= 0
 
 
-def test_the_oracle_has_an_auroc_of_one():
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_oracle_is_perfect_against_the_truth_that_it_was_given(level):
     engine = LinearEngine()
     here = job(engine, examples(), truth=truth(engine.graph))
-    scores = np.abs(Oracle(level="edge").scores(here))
-    status = np.array([here.truth.edges[e] for e in engine.graph.edges])
-    known = status != "undetermined"
-    assert roc_auc_score(status[known] == "in", scores[known]) == 1
-    nodes, roles = np.abs(Oracle(level="node").scores(here)), np.array([TRUTH[c] for c in engine.graph.components])
-    judged = np.isin(roles, ["required", "inert", "free"])
-    assert roc_auc_score(roles[judged] == "required", nodes[judged]) == 1
-    assert Oracle().extra(here) == {"ties": "random"}
+    oracle = Oracle(level=level)
+    explanation = Explanation(
+        level, engine.graph.names(level), oracle.scores(here).astype(np.float32),
+        "ioi", "1", "planted", "r", "oracle", "1", "other", extra=oracle.extra(here),
+    )  # fmt: skip
+    context = ScoreContext(engine, lambda: iter(()), 0, (), "", lambda batch: None, "other", truth=here.truth)
+    for metric in (Auroc(), AveragePrecision(), SignAccuracy()):
+        assert metric.reduce(metric.measure(explanation, context))[""] == pytest.approx(1)
+    assert random_ties(explanation)
 
 
 def test_the_oracle_is_skipped_where_nothing_was_planted():
