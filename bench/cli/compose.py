@@ -189,7 +189,7 @@ def _check_once(overrides: Sequence[str]) -> None:
 
 
 def _store_plugins(registries: Registries, overrides: Sequence[str]) -> None:
-    """A configuration for each registered name without a YAML file: its parameters, where the call is about its group."""
+    """A configuration for each name without a YAML file; with its parameters, where the call is about its group."""
     home = Path(__file__).resolve().parents[2] / "conf"
     mentioned = {override.lstrip("+").split("=")[0].split(".")[0] for override in overrides}
     groups = {"task": registries.tasks, "method": registries.methods, "metric": registries.metrics}

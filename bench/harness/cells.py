@@ -27,7 +27,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class TaskChoice:
-    """A task with its parameters."""
+    """A task with what differs from its defaults."""
 
     name: str
     version: str
@@ -35,13 +35,15 @@ class TaskChoice:
     seed: int
     """``data.seed``: which examples are drawn."""
     parameters: Plain = field(default_factory=dict)
-    """What the configuration passes to the task's constructor."""
+    """What goes to the task's constructor."""
     sizes: Plain | None = None
     gate: float | None = None
     """In place of the task's own gate."""
     data: str | None = None
     """The user's own examples."""
     data_digest: str = ""
+    label: str = ""
+    """As boards call it: ``ioi[sizes.test=50]``."""
 
     def identity(self) -> Plain:
         """What the examples depend on."""
@@ -56,7 +58,7 @@ class ModelChoice:
     """A model that was found (``revision``), or not."""
 
     name: str
-    """As boards call it: ``planted``, a hub name, or a directory's last part."""
+    """``planted``, a hub name, or a directory's last part."""
     path: str
     """Where the weights are: a directory or a hub name. In no key."""
     revision: str
@@ -68,6 +70,8 @@ class ModelChoice:
     planted: bool = False
     dtype: str = "float32"
     trust_remote_code: bool = False
+    label: str = ""
+    """As boards call it: ``gpt2[dtype=bfloat16]``."""
 
     def identity(self) -> Plain:
         """What the model's outputs depend on."""
@@ -140,7 +144,8 @@ class Cell:
     def record(self) -> Plain:
         """The plain description that the store keeps and boards are made of."""
         return {
-            "key": self.key, "track": self.method.track, "task": self.task.name, "model": self.model.name,
+            "key": self.key, "track": self.method.track, "task": self.task.label or self.task.name,
+            "model": self.model.label or self.model.name,
             "model_seed": self.model.seed, "data_seed": self.task.seed, "method_seed": self.method.seed,
             "method": self.method.label, "method_baseline": self.method.baseline, "level": self.method.level,
             "counterfactual": self.task.counterfactual, "split": "test", "planted": self.model.planted,

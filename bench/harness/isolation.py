@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from bench.harness.errors import StoreError
-from bench.harness.job import Load, Tell, Work, load_engine, run_job, save_outcome
+from bench.harness.job import Load, Tell, Work, load_engine, run_job, save_outcome, save_problem
 from bench.harness.provenance import resident
 from bench.harness.store import Store
 
@@ -33,10 +33,19 @@ def run_isolated(works: Sequence[Work], store: Store, tell: Tell, load: Load = l
         victim = next((work for work in left if work.cell.key == current), None)
         victims = left if victim is None else [victim]  # without a current cell it died while opening: all share it
         for work in victims:
-            if store.status(work.cell.key) != "ok":
-                save_outcome(work.cell, store, status, text)
+            _save(work, store, status, text)
             tell("done", key=work.cell.key)
         left = [work for work in left if work not in victims]
+
+
+def _save(work: Work, store: Store, status: str, text: str) -> None:
+    """Record how a cell ended; where it was its measurements that did, those that are missing."""
+    if store.status(work.cell.key) != "ok":
+        save_outcome(work.cell, store, status, text)
+        return
+    for score in work.scores:
+        if store.score_status(work.cell.key, score.key) == "missing":
+            save_problem(work.cell, score, store, status, text)
 
 
 def _one_process(

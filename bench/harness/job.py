@@ -69,6 +69,12 @@ def save_outcome(cell: Cell, store: Store, status: str, why: str, **details: Any
     store.save_outcome(cell.key, {**description(cell), "status": status, "reason": why, **details})
 
 
+def save_problem(cell: Cell, score: Score, store: Store, status: str, why: str) -> None:
+    """Record that something could not be measured, and why."""
+    problem = Measurement(*_of(score), status=status, reason=why, parameters=score.metric.parameters)
+    _save_score(cell, score, store, problem)
+
+
 def description(cell: Cell) -> Plain:
     """What every stored cell says about itself."""
     return {
@@ -88,7 +94,7 @@ def _close_all(works: Sequence[Work], store: Store, tell: Tell, status: str, err
         if work.explain:
             save_outcome(work.cell, store, status, why)
         for score in () if work.explain else work.scores:
-            _save_score(work.cell, score, store, Measurement(*_of(score), status="failed", reason=why))
+            save_problem(work.cell, score, store, "failed", why)
         tell("done", key=work.cell.key)
 
 

@@ -46,7 +46,7 @@ def find_model(config: Mapping[str, Any], task: Task | None, dtype: str) -> Mode
         return _directory(path, str(config.get("name") or path.name), dtype, trust)
     if where.startswith((".", "/", "~")) or where.count("/") > 1:
         raise CallError(f"model.id={where}: there is no such directory; {HELP}")
-    return _hub(where, config.get("revision"), dtype, trust)
+    return _hub(where, str(config.get("name") or where), config.get("revision"), dtype, trust)
 
 
 def load_engine(model: ModelChoice, settings: Settings) -> Engine:
@@ -96,7 +96,7 @@ def _directory(path: Path, name: str, dtype: str, trust: bool, seed: int | None 
     return ModelChoice(name, str(path), revision, config, seed, planted, dtype, trust)
 
 
-def _hub(name: str, revision: str | None, dtype: str, trust: bool) -> ModelChoice:
+def _hub(name: str, shown: str, revision: str | None, dtype: str, trust: bool) -> ModelChoice:
     commit = None if os.environ.get("HF_HUB_OFFLINE") == "1" else _online_commit(name, revision)
     commit = commit or _cached_commit(name, revision)
     if not commit:
@@ -104,7 +104,7 @@ def _hub(name: str, revision: str | None, dtype: str, trust: bool) -> ModelChoic
             f"model.id={name}: no such directory, not on the hub (or the hub cannot be reached), "
             f"and not in the local cache; {HELP}"
         )
-    return ModelChoice(name, name, commit, dtype=dtype, trust_remote_code=trust)
+    return ModelChoice(shown, name, commit, dtype=dtype, trust_remote_code=trust)
 
 
 def _online_commit(name: str, revision: str | None) -> str | None:

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bench.harness.cells import Cell, MethodChoice, MetricChoice, ModelChoice, Score, Settings, TaskChoice
+from bench.harness.cells import Cell, MethodChoice, MetricChoice, ModelChoice, Plain, Score, Settings, TaskChoice
 from bench.harness.cells import identity as cell_identity
 from bench.harness.errors import CallError, plain
-from bench.harness.keys import digest, explanation_key, file_digest, score_key
+from bench.harness.keys import canonical, digest, explanation_key, file_digest, score_key
 from bench.harness.models import NotShipped, find_model
 from bench.metric import NO_ABLATION
 from bench.objectives import OBJECTIVES
@@ -99,6 +99,9 @@ def _draft(config: Mapping[str, Any], registries: Registries) -> Cell:
         method = MethodChoice(name, name, "", "", seed=int(config["method"]["seed"]))
     try:
         model = find_model(config["model"], task_object, config["dtype"])
+        shown = {"dtype": model.dtype, "revision": config["model"].get("revision")}
+        shown = {key: value for key, value in shown.items() if value not in (None, "float32")}
+        model = replace(model, label=in_brackets(model.name, shown))
     except NotShipped as error:
         status, reason = status or "skipped", reason or str(error)
         model = ModelChoice("planted", "", "", seed=int(config["model"]["seed"]), planted=True, dtype=config["dtype"])
@@ -113,13 +116,28 @@ def _task(config: Mapping[str, Any], seed: int, registries: Registries) -> tuple
     counterfactual = config.get("counterfactual") or task.default_counterfactual
     if counterfactual not in task.counterfactuals:
         raise CallError(unknown(f"counterfactual of {name}", counterfactual, task.counterfactuals))
-    sizes = {split: int(n) for split, n in (config.get("sizes") or {}).items() if n is not None} or None
-    gate = config.get("gate")
+    parameters, sizes, gate = _changed(task, parameters, config)
     data, data_digest = _user_data(config.get("data"))
-    return task, TaskChoice(
-        name, task.version, counterfactual, seed, parameters, sizes, None if gate is None else float(gate),
-        data, data_digest,
-    )  # fmt: skip
+    shown = {**parameters, **{f"sizes.{split}": n for split, n in (sizes or {}).items()}}
+    shown |= {key: value for key, value in (("gate", gate), ("data", data and Path(data).name)) if value is not None}
+    choice = TaskChoice(name, task.version, counterfactual, seed, parameters, sizes, gate, data, data_digest)
+    return task, replace(choice, label=in_brackets(name, shown))
+
+
+def _changed(task: Any, parameters: Plain, config: Mapping[str, Any]) -> tuple[Plain, Plain | None, float | None]:
+    """Parameters, sizes and gate that differ from the task's own: a default that is spelled out changes no key."""
+    own = build("task", type(task), {})
+    changed = {key: value for key, value in parameters.items() if canonical(value) != canonical(getattr(own, key))}
+    sizes = {split: int(n) for split, n in (config.get("sizes") or {}).items() if n is not None}
+    sizes = {split: n for split, n in sizes.items() if n != getattr(own, "sizes", {}).get(split)}
+    gate = config.get("gate")
+    return changed, sizes or None, None if gate is None or float(gate) == own.gate else float(gate)
+
+
+def in_brackets(name: str, shown: Mapping[str, Any]) -> str:
+    """A name in boards: what differs from the default, sorted, in brackets."""
+    parts = [f"{key}={value}" for key, value in sorted(shown.items())]
+    return name + (f"[{','.join(parts)}]" if parts else "")
 
 
 def _user_data(source: str | None) -> tuple[str | None, str]:

@@ -78,3 +78,11 @@ def test_parameters_left_out_and_defaults_spelled_out_are_one_cell(make_cells):
     assert one.key == other.key and one.method.label == "toy_fixed"
     (third,) = [c for c in make_cells("method.scale=2.0") if not c.added]
     assert third.key != one.key and third.method.label == "toy_fixed[scale=2.0]"
+
+
+def test_what_differs_from_the_default_is_in_the_name(make_cells):
+    (cell,) = [c for c in make_cells("task.sizes.test=5", "task.gate=0.0", "dtype=bfloat16") if not c.added]
+    assert (cell.record()["task"], cell.record()["model"]) == ("toy[sizes.test=5]", "tiny[dtype=bfloat16]")
+    (same,) = [c for c in make_cells("task.sizes.test=10", "task.sizes.train=6") if not c.added]
+    (plain,) = [c for c in make_cells() if not c.added]
+    assert same.key == plain.key and plain.record()["task"] == "toy"

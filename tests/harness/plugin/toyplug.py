@@ -38,9 +38,10 @@ class Toy(Task):
     chance = ".5"
     causal_model = Nothing()
     extra_tokens = 0
+    sizes: ClassVar[dict] = {"train": 6, "validation": 4, "test": 10}
 
     def build(self, tokenizer, request: DataRequest) -> TaskData:
-        sizes = {"train": 6, "validation": 4, "test": 10, **(request.sizes or {})}
+        sizes = {**self.sizes, **(request.sizes or {})}
         rng = np.random.default_rng(request.seed)
         splits = {split: Dataset.from_list([self._row(rng, i) for i in range(n)]) for split, n in sizes.items()}
         return TaskData(DatasetDict(splits), {"numbers": 1.0})
