@@ -161,3 +161,11 @@ def test_an_oracle_that_is_not_above_random_normalizes_nothing():
     cells = [record("eap", area(0.6)), record("oracle", area(0.3)), record("random", area(0.4))]
     row = one(rows(cells, load), method="eap")
     assert np.isnan(row.normalized) and "oracle" in row.note
+
+
+def test_method_seeds_of_one_model_are_units_of_their_own():
+    apart = (0.2, 0.4, 0.6, 0.8, 0.9)
+    cells = [record("random", area(level), method_seed=s) for s, level in enumerate(apart)]
+    row = one(rows(cells, load))
+    assert len(row["values"].split(";")) == 5 and row.high - row.low > 0.2
+    assert row.score == pytest.approx(np.mean(apart), abs=1e-4)
