@@ -150,6 +150,16 @@ def test_mib_sizes_are_skipped_on_models_of_a_thousand_edges_or_fewer():
     assert LARGE.n_edges == 1108
 
 
+def test_the_smallest_circuit_with_an_edge_is_measured_though_the_grid_steps_over_it():
+    path = ["input->a0.h0<v>", "a0.h0->m1", "m1->logits"]
+    scores = np.random.default_rng(5).random(LARGE.n_edges)
+    scores[[LARGE.edges.index(name) for name in path]] = 9
+    scores[[i for i, name in enumerate(LARGE.edges) if name.endswith("logits") and name not in path]] = 0
+    found = measure(AreaLog(), explanation(LARGE, scores), context(engine(LARGE, np.ones(LARGE.n_edges))))
+    sizes = found.arrays["edges"][0]
+    assert sizes[sizes > 0].min() == 3 / LARGE.n_edges
+
+
 def test_random_ties_are_averaged_over_seeded_orders():
     weights = np.ones(SMALL.n_edges)
     scored = context(engine(SMALL, weights))
