@@ -19,7 +19,7 @@ NEGATIVE_MARGIN, DECOY_NORM, DECOY_CHANGE = 2.0, 1.4, 0.8
 def loss(
     model: PlantedModel, spec: PlantSpec, pairs: Pairs, rng: np.random.Generator, done: float
 ) -> tuple[Tensor, dict]:
-    """The whole loss of one step, and its parts for the log; `done` is the share of the training that is behind.
+    """The whole loss of one step, and its parts for the log; `done` is the share of the first cycle that is behind.
 
     Behaviour enters late: early on, the whole model would find a shortcut before the mechanism is there.
     """

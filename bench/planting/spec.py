@@ -68,6 +68,7 @@ class PlantSpec:
     """Everything that the trainer needs; roles of nodes that are not named are `free`.
 
     lanes: name to width, together at most d_model; the embeddings start in `embedding_lane`.
+    steps are trained in cycles of `cycle`, the learning rate starting anew at `lr` in each.
     """
 
     task: str
@@ -79,7 +80,8 @@ class PlantSpec:
     sample: Sampler = field(repr=False)
     lanes: dict[str, int] = field(default_factory=dict)
     embedding_lane: str | None = None
-    steps: int = 1000
+    steps: int = 2000
+    cycle: int = 1000
     lr: float = 2e-3
     pairs: int = 32
     groups: int = 8

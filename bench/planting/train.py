@@ -65,11 +65,13 @@ def train(
 def _step(
     spec: PlantSpec, model: PlantedModel, optimizer: torch.optim.Optimizer, seed: int, step: int, total: int
 ) -> dict[str, float]:
-    """One update; every random choice comes from (seed, step)."""
+    """One update; every random choice comes from (seed, step). The rate falls in a line, in cycles."""
     rng = np.random.default_rng([seed, step])
+    cycle = min(spec.cycle, total)
+    within = step % cycle
     for group in optimizer.param_groups:
-        group["lr"] = spec.lr * min(1.0, (step + 1) / WARM_UP) * (1.0 - step / total)
-    value, parts = loss(model, spec, spec.sample(rng, spec.pairs), rng, step / total)
+        group["lr"] = spec.lr * min(1.0, (within + 1) / WARM_UP) * (1.0 - within / cycle)
+    value, parts = loss(model, spec, spec.sample(rng, spec.pairs), rng, min(1.0, step / cycle))
     optimizer.zero_grad()
     value.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
