@@ -11,12 +11,9 @@ import copy
 import itertools
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_module
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -24,8 +21,9 @@ from hydra.errors import CompactHydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from bench.cli.plugins import store_plugins
 from bench.harness.errors import CallError
-from bench.registry import DuplicateName, PluginError, Registries, Registry, nearest, unknown
+from bench.registry import Registries, nearest, unknown
 
 NEEDED = {"model.id": ": model.id=NAME for the hub, model.id=PATH for a directory"}
 GROUPS = ("task", "method", "model", "metric", "experiment")
@@ -50,7 +48,8 @@ class Composer:
         """Fixed overrides and sweeps: the command line's, and the experiment's for keys that it leaves out."""
         given = [*self.overrides, *self._parse(extra)]
         fixed = [_text(o) for o in given if not o.is_sweep_override()]
-        params = self._sweeper_params(fixed)
+        first = [self._values(o)[0] for o in given if o.is_sweep_override() and self._is_group([_text(o)])]
+        params = self._sweeper_params([*fixed, *first])
         named = {_key(o) for o in given}
         ours = self._parse([f"{key}={value}" for key, value in params.items() if key not in named])
         fixed += [_text(o) for o in ours if not o.is_sweep_override()]
@@ -145,7 +144,7 @@ class Composer:
 def composer(overrides: Sequence[str], registries: Registries) -> Iterator[Composer]:
     """A composer for a command line; refuses a key that is given twice."""
     _check_once(overrides)
-    _store_plugins(registries, overrides)
+    store_plugins(registries, overrides)
     logging.getLogger("hydra").setLevel(logging.ERROR)
     GlobalHydra.instance().clear()
     with initialize_config_module(config_module="conf", version_base="1.3"):
@@ -186,30 +185,6 @@ def _check_once(overrides: Sequence[str]) -> None:
         if key in seen:
             raise CallError(f"{key} is given twice: {seen[key]} and {override}; keep one")
         seen[key] = override
-
-
-def _store_plugins(registries: Registries, overrides: Sequence[str]) -> None:
-    """A configuration for each name without a YAML file; with its parameters, where the call is about its group."""
-    home = Path(__file__).resolve().parents[2] / "conf"
-    mentioned = {override.lstrip("+").split("=")[0].split(".")[0] for override in overrides}
-    groups = {"task": registries.tasks, "method": registries.methods, "metric": registries.metrics}
-    for group, registry in groups.items():
-        for name in registry.names():
-            if not (home / group / f"{name}.yaml").exists():
-                node = {"name": name, **(_defaults(registry, name) if group in mentioned else {})}
-                ConfigStore.instance().store(group=group, name=name, node=node, provider="plug-in")
-
-
-def _defaults(registry: Registry[Any], name: str) -> Config:
-    """Parameters of a registered class and their defaults; none where it cannot be loaded, which is said later."""
-    try:
-        cls = registry.load(name)
-    except (PluginError, DuplicateName):
-        return {}
-    if not is_dataclass(cls):
-        return {}
-    plain = (str, int, float, bool, type(None))
-    return {f.name: f.default for f in fields(cls) if isinstance(f.default, plain)}
 
 
 def _text(override: Override) -> str:

@@ -92,6 +92,8 @@ class MethodChoice:
     parameters: Plain = field(default_factory=dict)
     seed: int | None = None
     """None where the method has no chance in it, so that a sweep over ``method.seed`` runs it once."""
+    asked_seed: int = 0
+    """``method.seed`` as configured, for the baselines beside it. In no key."""
     baseline: bool = False
     needs_truth: bool = False
     track: str = "circuit"

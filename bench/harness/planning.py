@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from bench.harness.baselines import add_baselines, spread_baselines
 from bench.harness.cells import Cell, MethodChoice, MetricChoice, ModelChoice, Plain, Score, Settings, TaskChoice
 from bench.harness.cells import identity as cell_identity
 from bench.harness.errors import CallError, plain
@@ -19,8 +20,6 @@ from bench.registry import PluginError, Registries, nearest, unknown
 TASK_KEYS = ("name", "counterfactual", "data", "sizes", "gate")
 ABLATIONS = ("counterfactual", "mean", "zero", "resample")
 DTYPES = ("float32", "float64", "bfloat16", "float16")
-BASELINES = {"random": False, "oracle": True}
-"""The methods behind floor and ceiling, and whether they need a planted model."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ def make_plan(
     """
     drafts = [_draft(config, registries) for config in configs]
     if not one_level:
-        drafts = _spread_baselines(drafts)
-    drafts, notes = _add_baselines(drafts, registries)
+        drafts = spread_baselines(drafts)
+    drafts, notes = add_baselines(drafts, lambda config: _method(config, registries), set(registries.methods.names()))
     unique = {(cell.key, cell.settings.store): cell for cell in reversed(drafts)}  # the first one stays
     places = dict.fromkeys((cell.key, cell.settings.store) for cell in drafts)
     cells = [with_scores(unique[place], metrics, registries) for place in places]
@@ -163,10 +162,11 @@ def _method(config: Mapping[str, Any], registries: Registries) -> MethodChoice:
     method = build("method", cls, given)
     if method.objective not in OBJECTIVES:
         raise CallError(unknown("objective", str(method.objective), list(OBJECTIVES)))
-    seed = int(config["seed"]) if cls.stochastic else None
+    asked = int(config["seed"])
     return MethodChoice(
-        name, method.label(), cls.version, method.level, asdict(method), seed, cls.baseline, cls.needs_truth, cls.track
-    )
+        name, method.label(), cls.version, method.level, asdict(method), asked if cls.stochastic else None, asked,
+        cls.baseline, cls.needs_truth, cls.track,
+    )  # fmt: skip
 
 
 def _metric(config: Mapping[str, Any], ablation: str, registries: Registries) -> MetricChoice:
@@ -196,65 +196,7 @@ def build(kind: str, cls: type, parameters: Mapping[str, Any]) -> Any:
         raise CallError(f"the {kind} {getattr(cls, 'name', cls.__name__)}: {error}") from error
 
 
-# -- baselines and scores
-
-
-def _board(cell: Cell) -> str:
-    """Cells with equal values here share floor and ceiling."""
-    seeds = (cell.task.seed, cell.model.identity(), cell.task.identity())
-    return digest([*seeds, cell.method.track])
-
-
-def _levels(cells: Iterable[Cell]) -> dict[str, list[str]]:
-    """Levels of the rows that are no baselines, by board; baselines' own where a board has nothing else."""
-    own: dict[str, list[str]] = {}
-    others: dict[str, list[str]] = {}
-    for cell in cells:
-        kind = others if cell.method.baseline else own
-        levels = kind.setdefault(_board(cell), [])
-        if cell.method.level and cell.method.level not in levels:
-            levels.append(cell.method.level)
-    return {**others, **{board: levels for board, levels in own.items() if levels}}
-
-
-def _spread_baselines(cells: Sequence[Cell]) -> list[Cell]:
-    levels = _levels(cells)
-    spread = []
-    for cell in cells:
-        wanted = levels[_board(cell)] if cell.method.baseline and "level" in cell.method.parameters else None
-        spread += [cell] if wanted is None else [_at_level(cell, level) for level in wanted]
-    return spread
-
-
-def _at_level(cell: Cell, level: str) -> Cell:
-    method = replace(cell.method, level=level, parameters={**cell.method.parameters, "level": level})
-    return replace(cell, method=method, key=explanation_key(cell_identity(cell.task, cell.model, method)))
-
-
-def _add_baselines(cells: Sequence[Cell], registries: Registries) -> tuple[list[Cell], tuple[str, ...]]:
-    """The cells, and behind them the floor and ceiling of every board and level that lacks them."""
-    known = set(registries.methods.names())
-    result, added = list(cells), []
-    keys = {(cell.key, cell.settings.store) for cell in cells}
-    for name, needs_truth in BASELINES.items():
-        for cell in cells:
-            if name not in known or cell.reason or not cell.method.level or (needs_truth and not cell.model.planted):
-                continue
-            seed = cell.method.seed or 0
-            method = _method({"name": name, "seed": seed, "level": cell.method.level}, registries)
-            key = explanation_key(cell_identity(cell.task, cell.model, method))
-            if (key, cell.settings.store) not in keys and not _has(cells, cell, method):
-                keys.add((key, cell.settings.store))
-                result.append(replace(cell, key=key, method=method, added=True))
-                if name not in added:
-                    added.append(name)
-    return result, (f"added for floor and ceiling: {', '.join(added)}",) if added else ()
-
-
-def _has(cells: Sequence[Cell], like: Cell, method: MethodChoice) -> bool:
-    """Whether the call itself asks for this baseline on the same board and level (with whatever seeds)."""
-    wanted = (_board(like), method.name, method.level)
-    return any((_board(cell), cell.method.name, cell.method.level) == wanted for cell in cells)
+# -- scores
 
 
 def _scores(cell: Cell, metrics: Sequence[MetricChoice], registries: Registries) -> tuple[Score, ...]:

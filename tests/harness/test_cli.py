@@ -126,6 +126,13 @@ def test_globs_and_sweeps_over_anything_make_a_multirun(toy_run, plugin, capsys)
     assert sorted(runs_of(plugin)) == ["toy_fixed seed=0"] * 2 + ["toy_fixed[scale=2.0] seed=0"] * 2
 
 
+def test_a_parameter_of_swept_methods_that_the_default_method_lacks(make_cells):
+    cells = make_cells("method=patching,edge_patching", "method.direction=denoising")
+    assert {c.method.label for c in cells if not c.added} == {
+        "patching[direction=denoising]", "edge_patching[direction=denoising]",
+    }  # fmt: skip
+
+
 def test_sweeping_batch_sizes_and_stores_runs_nothing_twice(toy_run, plugin, place):
     assert toy_run("method=toy_fixed", "batch_size=1,7", "store=a,b") == 0
     assert len(runs_of(plugin)) == 2 and {"a", "b"} <= {path.name for path in place.iterdir()}
