@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,11 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path, monkeypat
 
     with pytest.raises(Stop):
         training.train(small(), 3, tmp_path / "b.pt", stop, steps=20)
+    assert torch.load(tmp_path / "b.pt", weights_only=True)["stamp"]["step"] == 6
     seen: list[int] = []
     resumed = training.train(small(), 3, tmp_path / "b.pt", lambda done, *_: seen.append(done), steps=20)
     assert seen[-1] == 20
-    assert torch.load(tmp_path / "b.pt", weights_only=True)["stamp"]["step"] == 18
+    assert torch.load(tmp_path / "b.pt", weights_only=True)["stamp"]["step"] == 20
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
 
@@ -54,7 +56,9 @@ def test_training_leaves_the_callers_random_state_and_threads(tmp_path: Path) ->
     assert torch.get_num_threads() == threads
 
 
-def test_plant_writes_a_whole_directory(tmp_path: Path) -> None:
+def test_plant_writes_a_whole_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = partial(ioi.fresh, n=8)
+    monkeypatch.setattr(ioi, "fresh", lambda seed, n, kinds: few(seed, kinds=kinds))
     ticks: list[tuple[int, int]] = []
     ioi.plant(0, tmp_path / "seed0", lambda done, total, _: ticks.append((done, total)), steps=3)
     assert ticks[-1] == (3, 3)
