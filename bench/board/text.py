@@ -74,6 +74,7 @@ def _table(section: Section, columns: Sequence[Column]) -> Iterator[str]:
         cells.append(last)
     widths = [max(len(cell) for cell in cells) for cells in body]
     for i, line in enumerate(zip(*body, strict=True)):
-        yield "  " + "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
+        if any(line):
+            yield "  " + "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
         if i == 1:
             yield "  " + "  ".join("-" * w for w in widths)
