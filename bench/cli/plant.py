@@ -64,7 +64,7 @@ def _plant(planter: ModuleType, seed: int, where: Path, config: Config) -> None:
     if (where / "config.json").exists():
         raise CallError(f"{where} is there already: move it away, or name another place with out=DIRECTORY")
     where.parent.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(int(config["threads"]))
+    torch.set_num_threads(int(config["threads"] or 1))
     with _Bar() as bar:
         planter.plant(seed, where, bar.update)
     print(where)

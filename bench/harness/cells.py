@@ -17,7 +17,7 @@ class Settings:
     device: str = "cpu"
     batch_size: int = 16
     padding_side: str = "left"
-    threads: int = 2
+    threads: int | None = None
     isolate: bool = False
     timeout: float | None = None
     """Seconds per cell, under isolation."""
