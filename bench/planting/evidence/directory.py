@@ -57,7 +57,10 @@ def _measures(model: PlantedModel, fresh: Sampler, pairs: int = PAIRS) -> Fresh:
     """The model on fresh prompts: mixed, random and odd sources."""
     kinds = (MIXED, {"random": 1.0}, {"abc": 1.0})
     mixed, random, odd = (Measure(model, fresh(VERIFY_SEED + i, pairs, k)) for i, k in enumerate(kinds))
-    return Fresh(mixed, random, odd)
+    alone = {
+        kind: Measure(model, fresh(VERIFY_SEED + 3, pairs // 2, {kind: 1.0})) for kind in ("random", *FLIPS, "abc")
+    }
+    return Fresh(mixed, random, odd, alone)
 
 
 def verify(directory: Path, fresh: Sampler, pairs: int = PAIRS) -> dict[str, Any]:

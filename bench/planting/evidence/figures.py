@@ -15,11 +15,15 @@ LEAST, NODE_COST, EDGE_COST, LIFT = 0.98, 0.10, 0.05, 0.5
 
 @dataclass
 class Fresh:
-    """Fresh pairs for one model: `mixed` over the kinds of sources, `random` ones alone, and `odd` ones (no answer)."""
+    """Fresh pairs for one model: `mixed` over the kinds of sources, `random` ones alone, and `odd` ones (no answer).
+
+    kinds: smaller sets of each kind by itself.
+    """
 
     mixed: Measure
     random: Measure
     odd: Measure
+    kinds: dict[str, Measure]
 
 
 def classify(circuit: Circuit, mixed: Measure) -> dict[str, float]:
@@ -54,6 +58,12 @@ def evidence(circuit: Circuit, fresh: Fresh) -> dict[str, Any]:
     figures |= _decoys(circuit, fresh.random)
     for ablation in ABLATIONS:
         figures[ablation] = _ablation(circuit, fresh, ablation)
+    figures["out_edges_accuracy_by_kind"] = {
+        kind: m.accuracy(m.logits((), circuit.edges["out"])) for kind, m in fresh.kinds.items()
+    }
+    figures["edge_costs_by_kind"] = {
+        kind: edge_costs(circuit, m, circuit.edges["in"]) for kind, m in fresh.kinds.items()
+    }
     figures["failed"] = failures(circuit, figures)
     return _rounded(figures)
 
@@ -160,7 +170,7 @@ def failures(circuit: Circuit, figures: dict[str, Any]) -> list[str]:
     resample, failed = figures["resample"], []
     least = {"accuracy": 0.99, "backups_cut_accuracy": LEAST}
     prefixes = ("interchange_", "joint_", "idle_nodes_", "out_edges_")
-    least |= {key: LEAST for key in figures if key.startswith(prefixes)}
+    least |= {key: LEAST for key, value in figures.items() if key.startswith(prefixes) and not isinstance(value, dict)}
     for name in circuit.by_role("negative"):
         least |= {f"negative_{name}_lift": LIFT, f"negative_{name}_cut_accuracy": LEAST}
     for name in list(circuit.variables.values())[-1]["nodes"]:
@@ -170,6 +180,7 @@ def failures(circuit: Circuit, figures: dict[str, Any]) -> list[str]:
     failed += [key for key, bound in least.items() if not figures[key] >= bound]
     failed += [f"cost of {name}" for name, cost in resample["node_costs"].items() if not cost >= NODE_COST]
     failed += [f"cost of {edge}" for edge, cost in resample["edge_costs"].items() if not cost >= EDGE_COST]
+    failed += [f"`out` edges, {k}" for k, v in figures["out_edges_accuracy_by_kind"].items() if not v >= LEAST]
     if not circuit.edges["in"]:
         failed.append("no `in` edge")
     for key in ("attention", "norm"):

@@ -19,6 +19,8 @@ def markdown(rows: Rows) -> str:
     for title, key, bound in (("node", "node_costs", NODE_COST), ("`in` edge", "edge_costs", EDGE_COST)):
         parts.append(f"\n## Cost in accuracy of each required {title}, resampled (asked: >= {bound})\n")
         parts.append(_table(rows, _costs(rows, "resample", key)))
+    parts.append("\n## By kind of source alone (an edge costs nothing where what it carries does not vary)\n")
+    parts.append(_table(rows, _kinds(rows)))
     parts.append("\n## The same under each ablation (reported; only resampling is asked for)\n")
     parts.append(_table(rows, _ablations(rows)))
     return "\n".join(parts) + "\n"
@@ -107,6 +109,15 @@ def _costs(rows: Rows, ablation: str, key: str) -> list[list[str]]:
     for _, figures in rows.values():
         names |= dict.fromkeys(figures[ablation][key])
     return [_line(rows, f"`{name}`", "", ablation, key, name) for name in names]
+
+
+def _kinds(rows: Rows) -> list[list[str]]:
+    _, figures = next(iter(rows.values()))
+    key, costs = "out_edges_accuracy_by_kind", "edge_costs_by_kind"
+    lines = [_line(rows, f"{kind}: all `out` edges cut: accuracy", f">= {LEAST}", key, kind) for kind in figures[key]]
+    for kind, edges in figures[costs].items():
+        lines += [_line(rows, f"{kind}: cost of `{edge}`", "", costs, kind, edge) for edge in edges]
+    return lines
 
 
 def _ablations(rows: Rows) -> list[list[str]]:
