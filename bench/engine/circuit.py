@@ -33,13 +33,17 @@ class CircuitPass(Pass):
         self.bank = SourceBank(wiring, ablation.input, centre=wiring.attention_norms[0].centred)
         self._stream: Tensor | None = None
         self._z: Tensor | None = None
-        self._change = torch.zeros_like(ablation.input)
-        """``[B, T, d]``: the sum of all differences so far, so that few kept edges can be added to it instead."""
+        self._ablated = self._without_heads = ablation.input
+        """``[B, T, d]``: the stream if all sources so far were ablated, to which few kept edges can be added instead.
+
+        It is summed from the ablation alone: as a difference from the current stream it would be off by that stream's
+        rounding, which a norm blows up where next to nothing is left (zero ablation).
+        """
 
     def stream(self, layer: int, x: Tensor) -> Tensor:
         if layer == 0:
             x = x if self.input is None else self.input
-            self._change = self.bank.put_input(self.ablation.input - x)
+            self.bank.put_input(self.ablation.input - x)
         self._stream = x
         return x
 
@@ -49,16 +53,15 @@ class CircuitPass(Pass):
         if not any(self.any_cut[rows]):
             return project()
         assert self._stream is not None
-        base = self.wiring.attention_norms[layer].centre(self._stream).flatten(0, 1)
-        mix = _Mix(self.kept[rows], self.cut[rows], self.graph.visible(layer), base, self._change.flatten(0, 1))
+        mix = self._mix(rows, self.graph.visible(layer), self._stream, self._ablated)
         bank = self.bank.buffer.flatten(1, 2)
         q, k, v = project_stream(self.wiring, layer, mix.base)
         out = torch.stack((q, k, v)).permute(0, 2, 1, 3).flatten(0, 1).contiguous()
         if len(mix.own):
             projector = StreamProjector(self.wiring, layer, mix.own)
-            step = max(1, CHUNK_BYTES // (len(mix.own) * base[0].nbytes))
-            for start in range(0, len(base), step):
-                part = slice(start, min(start + step, len(base)))
+            step = max(1, CHUNK_BYTES // (len(mix.own) * mix.base[0].nbytes))
+            for start in range(0, len(mix.base), step):
+                part = slice(start, min(start + step, len(mix.base)))
                 out[mix.own, part] = projector(mix(bank, part))
         out = out.view(3, self.graph.n_heads, *self._stream.shape[:2], -1).permute(0, 2, 3, 1, 4)
         q, k, v = out.flatten(-2)
@@ -66,14 +69,15 @@ class CircuitPass(Pass):
 
     def z(self, layer: int, z: Tensor) -> Tensor:
         self._z = z
+        self._ablate_heads(layer)
         if not self.wiring.post_norm:
-            self._add(self.bank.put_heads(layer, self.ablation.written(layer) - z))
+            self.bank.put_heads(layer, self.ablation.written(layer) - z)
         return z
 
     def attention_raw(self, layer: int, x: Tensor) -> None:
         assert self._z is not None
         scale = self.wiring.attention_post_norms[layer].rstd(x)
-        self._add(self.bank.put_heads(layer, self.ablation.written(layer) - self._z * scale[..., None]))
+        self.bank.put_heads(layer, self.ablation.written(layer) - self._z * scale[..., None])
 
     def attention_out(self, layer: int, x: Tensor) -> Tensor:
         if not self.graph.parallel:
@@ -85,26 +89,36 @@ class CircuitPass(Pass):
         if not self.any_cut[index]:
             return x
         assert self._stream is not None
-        norm, row = self.wiring.mlp_norms[layer], slice(index, index + 1)
-        base, visible = norm.centre(self._stream).flatten(0, 1), self.graph.visible(layer, mlp=True)
-        change = self._before_heads if self.graph.parallel else self._change
-        mix = _Mix(self.kept[row], self.cut[row], visible, base, change.flatten(0, 1))
-        read = mix(self.bank.buffer.flatten(1, 2), slice(0, len(base)))[0] if len(mix.own) else mix.base
-        return norm(read.view_as(x))
+        ablated = self._without_heads if self.graph.parallel else self._ablated
+        mix = self._mix(slice(index, index + 1), self.graph.visible(layer, mlp=True), self._stream, ablated)
+        bank = self.bank.buffer.flatten(1, 2)
+        read = mix(bank, slice(0, len(mix.base)))[0] if len(mix.own) else mix.base
+        return self.wiring.mlp_norms[layer](read.view_as(x))
 
     def mlp_out(self, layer: int, x: Tensor) -> Tensor:
-        self._add(self.bank.put_mlp(layer, self.ablation.mlp[layer] - x))
+        self.bank.put_mlp(layer, self.ablation.mlp[layer] - x)
+        self._ablated = self._ablated + self.ablation.mlp[layer]
         return x
 
     def final(self, x: Tensor) -> Tensor:
         if not self.any_cut[-1]:
             return x
-        rows = torch.arange(len(x), device=x.device)
-        change = torch.einsum("s,sbd->bd", self.cut[-1].to(x.dtype), self.bank.buffer[:, rows, self.last])
-        return x.index_put((rows, self.last), x[rows, self.last] + change)
+        at = torch.arange(len(x), device=x.device), self.last
+        mix = self._mix(slice(-1, None), len(self.graph.sources), x[at], self._ablated[at])
+        read = mix(self.bank.buffer[:, *at], slice(0, len(x)))[0] if len(mix.own) else mix.base
+        return x.index_put(at, read)
 
-    def _add(self, change: Tensor) -> None:
-        self._before_heads, self._change = self._change, self._change + change
+    def _ablate_heads(self, layer: int) -> None:
+        bias = getattr(self.wiring.blocks[layer].out, "bias", None)
+        written = self.ablation.written(layer).flatten(-2) @ self.wiring.w_out(layer).flatten(0, 1)
+        self._without_heads = self._ablated
+        self._ablated = self._ablated + (written if bias is None else written + bias)
+
+    def _mix(self, rows: slice, visible: int, stream: Tensor, ablated: Tensor) -> _Mix:
+        """``stream`` and ``ablated`` are ``[..., d]``; all destinations of one model centre alike."""
+        centre, width = self.wiring.attention_norms[0].centre, stream.shape[-1]
+        base, other = (centre(x).reshape(-1, width) for x in (stream, ablated))
+        return _Mix(self.kept[rows], self.cut[rows], visible, base, other)
 
 
 class _Mix:
@@ -114,17 +128,17 @@ class _Mix:
     term; ``own`` are those that have.
     """
 
-    def __init__(self, kept: Tensor, cut: Tensor, visible: int, base: Tensor, change: Tensor) -> None:
+    def __init__(self, kept: Tensor, cut: Tensor, visible: int, stream: Tensor, ablated: Tensor) -> None:
         kept, cut = kept[:, :visible], cut[:, :visible]
         from_ablated = _work(kept) < _work(cut)
         table = kept if from_ablated else cut
-        self.base = base + change if from_ablated else base
+        self.base = ablated if from_ablated else stream
         self.own = table.any(dim=1).nonzero()[:, 0]
         used = table.any(dim=0).nonzero()[:, 0]
         # Gathering most of the sources costs more than multiplying the others by 0.
         self.used = used if len(used) < visible // 2 else None
         table = table[self.own] if self.used is None else table[self.own][:, self.used]
-        self.table = table.to(base.dtype) * (-1 if from_ablated else 1)
+        self.table = table.to(stream.dtype) * (-1 if from_ablated else 1)
 
     def __call__(self, bank: Tensor, part: slice) -> Tensor:
         """``[n_own, n, d]`` for some of the tokens; ``bank`` is ``[n_sources, N, d]``."""

@@ -151,20 +151,19 @@ class SourceBank:
         self._centre = centre
         self._w_out: dict[int, Tensor] = {}
 
-    def put_input(self, delta: Tensor) -> Tensor:
-        """``[B, T, d]``; what was put is given back."""
-        return self._put(0, delta)
+    def put_input(self, delta: Tensor) -> None:
+        """``[B, T, d]``"""
+        self._put(0, delta)
 
-    def put_heads(self, layer: int, delta: Tensor) -> Tensor:
-        """``[B, T, H, D]``, behind the post-norm's scale; the sum of what was put is given back, ``[B, T, d]``."""
+    def put_heads(self, layer: int, delta: Tensor) -> None:
+        """``[B, T, H, D]``, behind the post-norm's scale."""
         first = 1 + layer * self.width
-        target, w_out = self.buffer[first : first + self.width - 1].flatten(1, 2), self._out(layer)
-        torch.bmm(delta.permute(2, 0, 1, 3).flatten(1, 2), w_out, out=target)
-        return delta.flatten(-2) @ w_out.flatten(0, 1)
+        target = self.buffer[first : first + self.width - 1].flatten(1, 2)
+        torch.bmm(delta.permute(2, 0, 1, 3).flatten(1, 2), self._out(layer), out=target)
 
-    def put_mlp(self, layer: int, delta: Tensor) -> Tensor:
-        """``[B, T, d]``; what was put is given back."""
-        return self._put((layer + 1) * self.width, delta)
+    def put_mlp(self, layer: int, delta: Tensor) -> None:
+        """``[B, T, d]``"""
+        self._put((layer + 1) * self.width, delta)
 
     def put_all(self, delta: Sources) -> None:
         """Every source's difference; z already scaled."""
@@ -173,11 +172,8 @@ class SourceBank:
             self.put_heads(layer, delta.z[layer])
             self.put_mlp(layer, delta.mlp[layer])
 
-    def _put(self, index: int, delta: Tensor) -> Tensor:
-        if self._centre:
-            delta = delta - delta.mean(dim=-1, keepdim=True)
-        self.buffer[index] = delta
-        return delta
+    def _put(self, index: int, delta: Tensor) -> None:
+        self.buffer[index] = delta - delta.mean(dim=-1, keepdim=True) if self._centre else delta
 
     def _out(self, layer: int) -> Tensor:
         if layer not in self._w_out:
