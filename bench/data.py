@@ -91,7 +91,8 @@ def batches(
         rows = [examples[i] for i in range(start, min(start + batch_size, len(examples)))]
         clean = pad([r["ids"] for r in rows], pad_id, side)
         corrupt = pad([r["counterfactuals"][counterfactual]["ids"] for r in rows], pad_id, side)
-        named = {name: torch.tensor([r["positions"][name] for r in rows]) + clean.offset for name in rows[0]["positions"]}
+        names = rows[0]["positions"]
+        named = {name: torch.tensor([r["positions"][name] for r in rows]) + clean.offset for name in names}
         yield Batch(
             torch.arange(start, start + len(rows)), clean, corrupt,
             torch.tensor([r["answer_id"] for r in rows]), torch.tensor([r["wrong_id"] for r in rows]), named,

@@ -1,4 +1,4 @@
-"""The explanation: what a method hands over, and all that it is judged by. Schema 1 (one JSON, one safetensors file)."""
+"""The explanation: what a method hands over, and all that it is judged by. Schema 1: a JSON and a safetensors file."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Architecture:
     mlp_post_norm: str | None = None
     projections: tuple[str, ...] = ("q_proj", "k_proj", "v_proj")
     layout: str = "separate"
-    """``separate``; ``stacked``: one module, all of q, then k, then v; ``interleaved``: q, k, v of each head in turn."""
+    """``separate``; ``stacked``: one module, all of q, then k, then v; ``interleaved``: q, k, v head by head."""
     norm: str = "rms"
     """``layer``, ``rms``, or ``rms1``: an RMS norm that multiplies with 1 + weight."""
     joint_key_norm: str | None = None

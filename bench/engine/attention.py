@@ -120,7 +120,7 @@ def uninstall(model: nn.Module, model_type: str) -> None:
 
 def _neo_attention(module: nn.Module, probe: Probe) -> Any:
     """GPT-Neo's ``_attn``: no scaling, and the causal or local window is a buffer of the module."""
-    causal = module.bias
+    causal: Tensor = module.bias  # type: ignore[assignment]
 
     def _attn(query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         length = key.shape[-2]

@@ -17,7 +17,6 @@ from bench.engine.reading import StreamProjector, project_stream
 from bench.engine.sources import SourceBank, Sources
 from bench.engine.wiring import Wiring
 
-
 CHUNK_BYTES = 1 << 20
 """Streams of all head inputs are made for so many tokens at a time that they stay in a core's cache."""
 
@@ -81,6 +80,7 @@ class CircuitPass(Pass):
 
     def attention_out(self, layer: int, x: Tensor) -> Tensor:
         if not self.graph.parallel:
+            assert self._stream is not None
             self._stream = self._stream + x
         return x
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,11 +116,8 @@ class Engine:
             found.append(x)
             raise Stop
 
-        with torch.no_grad():
-            try:
-                self.wiring.run(tokens, TapPass({Site("stream", 0): keep}))
-            except Stop:
-                pass
+        with torch.no_grad(), suppress(Stop):
+            self.wiring.run(tokens, TapPass({Site("stream", 0): keep}))
         return found[0]
 
     @torch.no_grad()
@@ -208,8 +206,8 @@ class Engine:
         """``[n_destinations, n_sources]``: (ablation - clean) . gradient, summed over the batch and its positions.
 
         The gradient is averaged over runs with each of ``inputs`` ``[B, T, d]`` entering block 0 (None, also in the
-        list: the prompts themselves). Where ``ablation`` or ``clean`` is None it is what the sources write in the prompts' own run,
-        which is then among ``inputs`` and costs nothing more. 1 forward and 1 backward per input.
+        list: the prompts themselves). Where ``ablation`` or ``clean`` is None it is what the sources write in the
+        prompts' own run, which is then among ``inputs`` and costs nothing more. 1 forward and 1 backward per input.
         """
         streams: Sequence[Tensor | None] = [None] if inputs is None else inputs
         self.cost.add(len(tokens) * len(streams), len(tokens) * len(streams))

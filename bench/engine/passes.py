@@ -87,7 +87,7 @@ def attached(wiring: Wiring, current: Pass, last: Tensor) -> Iterator[None]:
     with ExitStack() as stack:
         for probe in wiring.probes:
             probe.current, probe.calls = current, 0
-        stack.callback(lambda: [setattr(probe, "current", None) for probe in wiring.probes])
+            stack.callback(setattr, probe, "current", None)
         for layer in range(wiring.graph.n_layers):
             _attach_layer(stack, wiring, current, layer)
         if current.last_only and not current.watches("neurons"):
@@ -116,7 +116,7 @@ def _attach_layer(stack: ExitStack, wiring: Wiring, p: Pass, layer: int) -> None
         width = wiring.graph.n_heads
         _pre(stack, block.out, lambda z: p.z(layer, z.unflatten(-1, (width, -1))).flatten(-2))
     if p.watches("attention_raw") and block.attention_post_norm is not None:
-        stack.enter_context(_pre_hooked(block.attention_post_norm, lambda x: p.attention_raw(layer, x) or x))
+        stack.enter_context(_pre_hooked(block.attention_post_norm, lambda x: _seen(p.attention_raw, layer, x)))
     if p.watches("attention_out"):
         # GPT-Neo's dropout behind the out-projection is the identity in eval mode.
         _post(stack, block.attention_post_norm or block.out, lambda x: p.attention_out(layer, x))
@@ -126,6 +126,11 @@ def _attach_layer(stack: ExitStack, wiring: Wiring, p: Pass, layer: int) -> None
         _pre_shaped(stack, block.down, wiring, lambda x: p.neurons(layer, x))
     if p.watches("mlp_out"):
         _post_shaped(stack, block.mlp_post_norm or block.mlp_write, wiring, lambda x: p.mlp_out(layer, x))
+
+
+def _seen(look: Callable[[int, Tensor], None], layer: int, x: Tensor) -> Tensor:
+    look(layer, x)
+    return x
 
 
 def _attach_projections(stack: ExitStack, wiring: Wiring, p: Pass, layer: int) -> None:

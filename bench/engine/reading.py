@@ -9,7 +9,7 @@ from bench.engine.wiring import Wiring
 
 
 def folded(wiring: Wiring, layer: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Weights with the norm's weight folded in, ``[H or Hkv, d, D]``, and the constants ``[H or Hkv, D]``, for q, k, v."""
+    """For q, k, v: weights with the norm's weight folded in, ``[H or Hkv, d, D]``, and constants ``[H or Hkv, D]``."""
     layout, norm = wiring.layouts[layer], wiring.attention_norms[layer]
     weights, constants = [], []
     for weight, bias in zip(layout.weights, layout.biases, strict=True):

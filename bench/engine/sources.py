@@ -140,8 +140,8 @@ class SourcePass(Pass):
 class SourceBank:
     """Writes of the sources so far as one buffer ``[n_sources, B, T, d]``, filled in forward order.
 
-    There is one bank at a time: the next one takes over its memory. With ``centre`` the mean over d is taken out of every vector, which a layer norm cannot see and which makes any
-    combination of them centred too.
+    There is one bank at a time: the next one takes over its memory. With ``centre`` the mean over d is taken out of
+    every vector, which a layer norm cannot see and which makes any combination of them centred too.
     """
 
     def __init__(self, wiring: Wiring, like: Tensor, centre: bool) -> None:

@@ -76,14 +76,14 @@ class Layout:
             yield
             return
         if sliced:
-            attention.num_key_value_heads = self.n_heads
+            setattr(attention, "num_key_value_heads", self.n_heads)  # noqa: B010
         if norm is not None:
             norm.forward = self._joint_norm(norm.forward)  # type: ignore[method-assign]
         try:
             yield
         finally:
             if sliced:
-                attention.num_key_value_heads = self.n_keys
+                setattr(attention, "num_key_value_heads", self.n_keys)  # noqa: B010
             if norm is not None:
                 del norm.__dict__["forward"]
 

@@ -164,7 +164,7 @@ def _method(config: Mapping[str, Any], registries: Registries) -> MethodChoice:
         raise CallError(unknown("objective", str(method.objective), list(OBJECTIVES)))
     asked = int(config["seed"])
     return MethodChoice(
-        name, method.label(), cls.version, method.level, asdict(method), asked if cls.stochastic else None, asked,
+        name, method.label(), cls.version, method.level, asdict(method), asked if method.stochastic else None, asked,
         cls.baseline, cls.needs_truth, cls.track,
     )  # fmt: skip
 

@@ -49,10 +49,10 @@ def train(
 ) -> PlantedModel:
     """Train a planted model on one thread; `checkpoint` is read when it fits the call, and kept up to date."""
     total = steps or spec.steps
-    model = start(spec, seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=spec.lr, betas=(0.9, 0.95), fused=True)
     stamp = {"task": spec.task, "seed": seed, "steps": total, "code": code}
     with one_thread():
+        model = start(spec, seed)
+        optimizer = torch.optim.Adam(model.parameters(), lr=spec.lr, betas=(0.9, 0.95), fused=True)
         for step in range(_resume(checkpoint, stamp, model, optimizer), total):
             parts = _step(spec, model, optimizer, seed, step, total)
             if (step + 1) % SAVE_EVERY == 0 or step + 1 == total:

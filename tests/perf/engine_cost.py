@@ -133,13 +133,15 @@ def report(subject: Subject, rounds: int, real: bool) -> None:
     found = measure(subject, names, rounds)
     bare, heads = found["forward"], subject.engine.graph.n_layers * subject.engine.graph.n_heads
     backward = found["forward_backward"] - bare
-    print(f"bare forward {bare * 1e3:.1f} ms, backward {backward / bare:.2f} forwards, contraction {found['contraction'] / bare:.2f}")
-    plain = (subject.steps + 1) * bare + subject.steps * backward + found["contraction"]
+    contraction = found["contraction"]
+    print(f"bare {bare * 1e3:.1f} ms, backward {backward / bare:.2f} forwards, contraction {contraction / bare:.2f}")
+    plain = (subject.steps + 1) * bare + subject.steps * backward + contraction
     limits = {"eap": 5.8, "eap_ig": 15.8, "curve": 33.0} if real else {"curve": 36.0, "sweep": 0.6 * heads}
     for name in names[3:]:
         limit = f", at most {limits[name]:.1f}" if name in limits else ""
         print(f"{name:8s} {found[name] / bare:7.2f} forwards{limit}; peak +{peak_mib(getattr(subject, name)):.0f} MiB")
-    print(f"eap_ig / ({subject.steps + 1} forwards + {subject.steps} backwards + contraction) = {found['eap_ig'] / plain:.2f}, at most 1.30")
+    ratio, m = found["eap_ig"] / plain, subject.steps
+    print(f"eap_ig / ({m + 1} forwards + {m} backwards + contraction) = {ratio:.2f}, at most 1.30")
     if not real:
         print(f"sweep per head {found['sweep'] / bare / heads:.3f} forwards, at most 0.600")
 
