@@ -56,6 +56,18 @@ def test_training_leaves_the_callers_random_state_and_threads(tmp_path: Path) ->
     assert torch.get_num_threads() == threads
 
 
+def test_the_weights_do_not_depend_on_the_callers_threads(tmp_path: Path) -> None:
+    one = training.train(small(), 1, tmp_path / "one.pt", steps=3)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        two = training.train(small(), 1, tmp_path / "two.pt", steps=3)
+    finally:
+        torch.set_num_threads(threads)
+    for a, b in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
 def test_plant_writes_a_whole_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = partial(ioi.fresh, n=8)
     monkeypatch.setattr(ioi, "fresh", lambda seed, n, kinds: few(seed, kinds=kinds))
