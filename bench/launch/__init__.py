@@ -1,7 +1,8 @@
 """The command ``bench``: first make sure that the four packages are this project's own, then hand over to the verbs.
 
 Their names are common words. A ``tasks.py`` or a ``conf/`` in the working directory (under ``python -m``), on
-``PYTHONPATH`` or from another distribution would be imported in their place and fail far from the cause.
+``PYTHONPATH`` or from another distribution would be imported in their place and fail far from the cause. So this one
+folder is installed under a name of its own, ``interpassay``, which nobody else's module stands in for.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import sys
 from pathlib import Path
 
 PACKAGES = ("bench", "tasks", "methods", "conf")
-HOME = Path(__file__).resolve().parent
+_HERE = Path(__file__).resolve().parent
+HOME = _HERE.parents[1] if _HERE.name == "launch" else _HERE.parent
+"""Where the packages are: the checkout (this folder is bench/launch there), or site-packages."""
 
 
 def shadows(home: Path = HOME) -> list[str]:
@@ -43,6 +46,3 @@ def main(argv: list[str] | None = None) -> int:
 
     return run(sys.argv[1:] if argv is None else argv)
 
-
-if __name__ == "__main__":
-    raise SystemExit(main())

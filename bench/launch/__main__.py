@@ -1,0 +1,5 @@
+"""``python -m interpassay``."""
+
+from interpassay import main
+
+raise SystemExit(main())
