@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from bench.cli.compose import composer, split_arguments
 from bench.harness.errors import CallError
+from bench.harness.provenance import code
 from bench.harness.records import read_records
 from bench.harness.store import Store
 from bench.registry import discover
@@ -27,5 +31,14 @@ def main(arguments: Sequence[str]) -> int:
     from bench.board import write
 
     table = write(records, config["out"])
+    made = json.dumps(_made(store), indent=1, sort_keys=True) + "\n"
+    (Path(config["out"]) / "made.json").write_text(made, encoding="utf-8")
     print(f"{len(table)} rows of {len(records)} cells in {config['out']}")
     return 0
+
+
+def _made(store: Store) -> dict[str, Any]:
+    """What made the boards: the hash of the code that wrote them, and of the code and versions that made the cells."""
+    cells = [cell["provenance"]["versions"] for cell in store.cells()]
+    made = {name: sorted({cell.get(name, "") for cell in cells}) for name in sorted({k for c in cells for k in c})}
+    return {"boards": code(), "cells": made}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import platform
 import resource
@@ -14,19 +15,29 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = ("interpassay", "torch", "transformers", "datasets", "numpy", "scipy")
+PACKAGES = ("bench", "conf", "methods", "tasks")
 MIB = 2**20
 
 
 @cache
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that figures may depend on."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "code": code()}
     for name in LIBRARIES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+@cache
+def code() -> str:
+    """SHA-256 over the modules and configurations of the project's packages, boards and planted weights aside."""
+    home = Path(__file__).parents[2]
+    found = [p for name in PACKAGES for kind in ("*.py", "*.yaml") for p in (home / name).rglob(kind)]
+    sums = [f"{p.relative_to(home).as_posix()} {hashlib.sha256(p.read_bytes()).hexdigest()}" for p in sorted(found)]
+    return hashlib.sha256("\n".join(sums).encode()).hexdigest()
 
 
 @cache
