@@ -95,8 +95,9 @@ def seconds(work: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def peak_mib(work: Callable[[], None]) -> float:
-    """Resident memory that ``work`` adds at its peak, in MiB, in a fork of its own."""
+def peak_mib(subject: Subject, work: Callable[[], None]) -> float:
+    """Resident memory that ``work`` adds at its peak, in MiB, in a fork of its own without the engine's scratch."""
+    subject.engine.wiring._scratch = None
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -139,7 +140,7 @@ def report(subject: Subject, rounds: int, real: bool) -> None:
     limits = {"eap": 5.8, "eap_ig": 15.8, "curve": 33.0} if real else {"curve": 36.0, "sweep": 0.6 * heads}
     for name in names[3:]:
         limit = f", at most {limits[name]:.1f}" if name in limits else ""
-        print(f"{name:8s} {found[name] / bare:7.2f} forwards{limit}; peak +{peak_mib(getattr(subject, name)):.0f} MiB")
+        print(f"{name:8s} {found[name] / bare:7.2f} forwards{limit}; peak +{peak_mib(subject, getattr(subject, name)):.0f} MiB")
     ratio, m = found["eap_ig"] / plain, subject.steps
     print(f"eap_ig / ({m + 1} forwards + {m} backwards + contraction) = {ratio:.2f}, at most 1.30")
     if not real:
