@@ -140,7 +140,8 @@ def report(subject: Subject, rounds: int, real: bool) -> None:
     limits = {"eap": 5.8, "eap_ig": 15.8, "curve": 33.0} if real else {"curve": 36.0, "sweep": 0.6 * heads}
     for name in names[3:]:
         limit = f", at most {limits[name]:.1f}" if name in limits else ""
-        print(f"{name:8s} {found[name] / bare:7.2f} forwards{limit}; peak +{peak_mib(subject, getattr(subject, name)):.0f} MiB")
+        peak = peak_mib(subject, getattr(subject, name))
+        print(f"{name:8s} {found[name] / bare:7.2f} forwards{limit}; peak +{peak:.0f} MiB")
     ratio, m = found["eap_ig"] / plain, subject.steps
     print(f"eap_ig / ({m + 1} forwards + {m} backwards + contraction) = {ratio:.2f}, at most 1.30")
     if not real:
