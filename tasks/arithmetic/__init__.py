@@ -1,0 +1,5 @@
+"""Arithmetic with one operator."""
+
+from tasks.arithmetic.task import Arithmetic
+
+__all__ = ["Arithmetic"]

@@ -1,0 +1,5 @@
+"""Greater-than: years."""
+
+from tasks.greater_than.task import GreaterThan
+
+__all__ = ["GreaterThan"]

@@ -1,0 +1,5 @@
+"""Hallucination: context against memory, and false premises."""
+
+from tasks.hallucination.task import Hallucination
+
+__all__ = ["Hallucination"]

@@ -1,0 +1,5 @@
+"""Multiple-choice questions."""
+
+from tasks.mcqa.task import MCQA
+
+__all__ = ["MCQA"]

@@ -1,0 +1,5 @@
+"""Subject-verb agreement."""
+
+from tasks.sva.task import SVA
+
+__all__ = ["SVA"]
