@@ -145,6 +145,8 @@ def _check(examples: dict[str, list[dict[str, Any]]], counterfactual: str) -> No
     for split, rows in examples.items():
         if not rows:
             raise TaskError(f"the {split} split has no examples")
+        if counterfactual not in (there := rows[0]["counterfactuals"]):
+            raise TaskError(f"the examples have no counterfactual {counterfactual!r}; they have {', '.join(there)}")
         for number, row in enumerate(rows):
             ours, other = len(row["ids"]), len(row["counterfactuals"][counterfactual]["ids"])
             if ours != other:

@@ -113,7 +113,7 @@ def _task(config: Mapping[str, Any], seed: int, registries: Registries) -> tuple
     parameters = {key: value for key, value in config.items() if key not in TASK_KEYS}
     task = build("task", registries.tasks.load(name), parameters)
     counterfactual = config.get("counterfactual") or task.default_counterfactual
-    if counterfactual not in task.counterfactuals:
+    if counterfactual not in task.counterfactuals and config.get("data") is None:  # one's own data bring their own
         raise CallError(unknown(f"counterfactual of {name}", counterfactual, task.counterfactuals))
     parameters, sizes, gate = _changed(task, parameters, config)
     data, data_digest = _user_data(config.get("data"))
