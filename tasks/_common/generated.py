@@ -155,8 +155,8 @@ class GeneratedTask(Task):
         if not items:
             return 0.0
         texts = [item.clean.text for item in items]
-        answers = [encoder.answer(item.clean.text, item.clean.answer) for item in items]
-        wrongs = [encoder.answer(item.clean.text, item.wrong) for item in items]
+        answers = [encoder.answer(item.clean.text, item.clean.answer, item.glued) for item in items]
+        wrongs = [encoder.answer(item.clean.text, item.wrong, item.glued) for item in items]
         correct = right(request, [encoder.ids(text) for text in texts], answers, wrongs) or []
         return rates(correct, [[word]] * len(correct))[word]
 

@@ -40,6 +40,8 @@ class Item:
     others: Mapping[str, Prompt]
     labels: tuple[tuple[str, str], ...] = ()
     """``(kind, word)`` of the fillers whose screening this example counts for."""
+    glued: bool = False
+    """Whether answers follow the prompts without a space, as in ``cat^dog^cat``."""
 
     def prompts(self) -> Iterator[Prompt]:
         """The clean prompt and the counterfactual ones."""

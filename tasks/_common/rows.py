@@ -18,7 +18,7 @@ def fits(encoder: Encoder, item: Item) -> bool:
 def row(encoder: Encoder, item: Item) -> dict[str, Any]:
     """The item tokenised. Raises :class:`TaskError` where an answer or a named word is not at token borders."""
     clean = item.clean
-    answer_id, wrong_id = encoder.answer(clean.text, clean.answer), encoder.answer(clean.text, item.wrong)
+    answer_id, wrong_id = (encoder.answer(clean.text, word, item.glued) for word in (clean.answer, item.wrong))
     if answer_id == wrong_id:
         raise TaskError(f"{clean.text!r}: the answer {clean.answer!r} and the wrong {item.wrong!r} are one token")
     return {
@@ -32,7 +32,7 @@ def row(encoder: Encoder, item: Item) -> dict[str, Any]:
         "template": item.template,
         "cluster": item.cluster,
         "values": dict(clean.values),
-        "counterfactuals": {name: _other(encoder, other) for name, other in item.others.items()},
+        "counterfactuals": {name: _other(encoder, other, item.glued) for name, other in item.others.items()},
     }
 
 
@@ -48,11 +48,11 @@ def positions(encoder: Encoder, prompt: Prompt) -> dict[str, int]:
     return {**found, "END": len(encoder.ids(prompt.text)) - 1}
 
 
-def _other(encoder: Encoder, prompt: Prompt) -> dict[str, Any]:
+def _other(encoder: Encoder, prompt: Prompt, glued: bool) -> dict[str, Any]:
     return {
         "prompt": prompt.text,
         "ids": encoder.ids(prompt.text),
         "answer": prompt.answer,
-        "answer_id": encoder.answer(prompt.text, prompt.answer) if prompt.answer else -1,
+        "answer_id": encoder.answer(prompt.text, prompt.answer, glued) if prompt.answer else -1,
         "values": dict(prompt.values),
     }

@@ -56,20 +56,21 @@ class Encoder:
         token = self.ids(text)[found[0]]
         return None if token in self.unknown else token
 
-    def answer(self, prompt: str, answer: str) -> int:
+    def answer(self, prompt: str, answer: str, glued: bool = False) -> int:
         """The id that follows ``prompt`` when ``answer`` is appended.
 
-        An answer without whitespace in front of it gets a space, or, where only that makes one token, none.
+        An answer without whitespace in front of it gets a space, or, where only that makes one token, none; where it
+        is ``glued`` to the prompt it never gets one.
         Raises :class:`TaskError` where it is not one known token or changes how the prompt is read.
         """
-        for space in [""] if answer[:1].isspace() else [" ", ""]:
+        for space in [""] if glued or answer[:1].isspace() else [" ", ""]:
             text = prompt + space + answer
             token = self.token(text, len(prompt), len(text))
             if token is not None and self.ids(text)[:-1] == self.ids(prompt):
                 return token
         if prompt != prompt.rstrip():
             raise TaskError(f"the prompt {prompt!r} ends with whitespace; leave it out, it belongs to the answer")
-        count = len(self.ids(f"{prompt} {answer.strip()}")) - len(self.ids(prompt))
+        count = len(self.ids(f"{prompt}{'' if glued else ' '}{answer.strip()}")) - len(self.ids(prompt))
         known = "is unknown to this tokenizer" if count == 1 else f"is {count} tokens"
         raise TaskError(f"the answer {answer!r} {known} after {prompt!r}; an answer must be one known token")
 
