@@ -1,38 +1,37 @@
-"""Writing a planted model as a `transformers` directory with a word-level tokenizer."""
+"""Planted models as `transformers` directories with a word-level tokenizer: writing one, and reading one back."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from bench.planting.model import PlantedModel, to_state
+from bench.planting.architectures import ARCHITECTURES
+from bench.planting.model import PlantedModel
 
 
 def save(model: PlantedModel, vocabulary: list[str], directory: Path) -> None:
     """Write config.json, model.safetensors, tokenizer.json and tokenizer_config.json into `directory`."""
     from safetensors.torch import save_file
-    from transformers import GPT2Config
 
-    shape = model.shape
-    config = GPT2Config(
-        vocab_size=shape.vocab,
-        n_positions=shape.n_positions,
-        n_embd=shape.d_model,
-        n_layer=shape.n_layer,
-        n_head=shape.n_head,
-        n_inner=shape.d_mlp,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        bos_token_id=None,
-        eos_token_id=None,
-        pad_token_id=0,
-        architectures=["GPT2LMHeadModel"],
-        dtype="float32",
-    )
+    if len(vocabulary) != model.shape.vocab:
+        raise ValueError(f"the vocabulary has {len(vocabulary)} words, the model {model.shape.vocab}")
     directory.mkdir(parents=True, exist_ok=True)
-    config.save_pretrained(directory)
-    save_file(to_state(model), directory / "model.safetensors", metadata={"format": "pt"})
+    model.config(model.shape).save_pretrained(directory)
+    save_file(model.to_state(), directory / "model.safetensors", metadata={"format": "pt"})
     tokenizer(vocabulary).save_pretrained(directory)
+
+
+def load(directory: Path) -> PlantedModel:
+    """Read a shipped directory's weights into a planted model of the architecture that its config.json names."""
+    from safetensors.torch import load_file
+
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    for cls in ARCHITECTURES.values():
+        if cls.model_type == config["model_type"]:
+            model = cls(cls.shape_of(config))
+            model.load(load_file(directory / "model.safetensors"))
+            return model
+    raise ValueError(f"{directory} holds a {config['model_type']} model, which is none that is planted")
 
 
 def tokenizer(vocabulary: list[str]):  # noqa: ANN201 - the class comes from a lazy import

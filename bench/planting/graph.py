@@ -2,7 +2,8 @@
 
 Sources are `input`, and per layer its heads and then its MLP, in forward order. Destinations are, per layer, the q, k
 and v input of every head and the MLP's input, and last `logits`. An edge joins a source to every later destination;
-a layer's heads feed its own MLP.
+in sequential blocks a layer's heads feed its own MLP, in parallel ones they do not. Under grouped-query attention k
+and v inputs are counted per query head.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import torch
 
 @dataclass(frozen=True)
 class Graph:
-    """Names and mask positions for `n_layer` sequential blocks of `n_head` heads and one MLP."""
+    """Names and mask positions for `n_layer` blocks of `n_head` heads and one MLP."""
 
     n_layer: int
     n_head: int
+    parallel: bool = False
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
@@ -53,7 +55,7 @@ class Graph:
             return len(self.sources)
         layer = int(destination.split(".")[0][1:])
         before = 1 + layer * (self.n_head + 1)
-        return before + self.n_head if destination.startswith("m") else before
+        return before + self.n_head if destination.startswith("m") and not self.parallel else before
 
     @cached_property
     def edges(self) -> tuple[str, ...]:

@@ -1,27 +1,33 @@
-"""A GPT-2 written as a sum of components, so that any edge can be cut in one pass, and its exchange with transformers.
+"""A transformer written as a sum of components, so that any edge can be cut in one pass.
 
-The forward is GPT-2's: pre-norm, learned positions, gelu_new MLPs, tied embeddings. Parameters are stacked over
-layers and kept per head, so that a step is few operations.
+Here are the two passes, which are the same for every architecture; the architectures beside this file say what is in
+a block (`gpt2`, `llama`, `neox`). Parameters are stacked over layers and kept per head, so that a step is few
+operations.
 """
 
 from __future__ import annotations
 
-import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar, NamedTuple
 
 import torch
-import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench.planting.graph import Graph
 
+_graph = lru_cache(maxsize=64)(Graph)  # one object per shape keeps what it has worked out
+
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a planted model."""
+    """Sizes of a planted model, and its architecture: `gpt2`, `llama` or `neox`.
+
+    n_kv_head: heads of keys and values (llama), each shared by n_head / n_kv_head query heads; None is n_head.
+    rotary: the share of a head's dimensions that is rotated, where positions are rotary; 1 for llama.
+    """
 
     vocab: int
     n_layer: int = 6
@@ -29,6 +35,36 @@ class Shape:
     d_model: int = 64
     d_mlp: int = 128
     n_positions: int = 32
+    arch: str = "gpt2"
+    n_kv_head: int | None = None
+    rotary: float = 1.0
+
+    @property
+    def d_head(self) -> int:
+        """Dimensions of a head."""
+        return self.d_model // self.n_head
+
+    @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values."""
+        return self.n_kv_head or self.n_head
+
+    @property
+    def graph(self) -> Graph:
+        """The component graph; NeoX's blocks are parallel."""
+        return _graph(self.n_layer, self.n_head, self.arch == "neox")
+
+    def __post_init__(self) -> None:
+        if self.d_model % self.n_head:
+            raise ValueError(f"d_model={self.d_model} is no multiple of n_head={self.n_head}")
+        if self.n_kv_head == self.n_head:
+            object.__setattr__(self, "n_kv_head", None)  # one way to say it, so that equal shapes are equal
+        if self.n_head % self.kv_heads:
+            raise ValueError(f"n_head={self.n_head} is no multiple of n_kv_head={self.n_kv_head}")
+        if self.kv_heads != self.n_head and self.arch != "llama":
+            raise ValueError(f"only arch='llama' can have fewer heads of keys and values, not {self.arch!r}")
+        if self.arch == "llama" and self.rotary != 1.0:
+            raise ValueError(f"llama rotates whole heads: rotary={self.rotary} has to be 1")
 
 
 @dataclass
@@ -62,60 +98,112 @@ class Run:
         return torch.stack(self.outs)
 
 
-class PlantedModel(nn.Module):
-    """GPT-2 with per-head parameters: `forward` is the clean pass, `masked` cuts edges and nodes (reference: MIB)."""
+class Block(NamedTuple):
+    """One layer's weights; a bias that an architecture lacks is None.
+
+    norm1, norm2: before attention and MLP, as the architecture's `norm` takes them. w_qkv: [3 heads, d, d_head], all
+    of q, then k, then v, keys and values once per query head. w_o: [heads, d_head, d].
+    """
+
+    norm1: tuple[Tensor, ...]
+    norm2: tuple[Tensor, ...]
+    w_qkv: Tensor
+    b_qkv: Tensor | None
+    w_o: Tensor
+    b_o: Tensor | None
+    mlp: tuple[Tensor, ...]
+    b_out: Tensor | None
+
+
+class PlantedModel(nn.Module, ABC):
+    """The passes over what an architecture says: `forward` is the clean one, `masked` cuts edges and nodes (as MIB)."""
+
+    model_type: ClassVar[str]
+    """As transformers calls the architecture."""
+    wte: nn.Parameter
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.shape, self.graph = shape, Graph(shape.n_layer, shape.n_head)
-        n, h, d, m = shape.n_layer, shape.n_head, shape.d_model, shape.d_mlp
-        self.wte = nn.Parameter(torch.randn(shape.vocab, d) * 0.15)
-        self.wpe = nn.Parameter(torch.randn(shape.n_positions, d) * 0.15)
-        self.w_qkv = nn.Parameter(torch.randn(n, 3 * h, d, d // h) * 0.12)
-        self.b_qkv = nn.Parameter(torch.zeros(n, 3 * h, 1, d // h))
-        self.w_o = nn.Parameter(torch.randn(n, h, d // h, d) * 0.08)
-        self.b_o = nn.Parameter(torch.zeros(n, d))
-        self.w_in = nn.Parameter(torch.randn(n, d, m) * 0.1)
-        self.b_in = nn.Parameter(torch.zeros(n, m))
-        self.w_out = nn.Parameter(torch.randn(n, m, d) * 0.04)
-        self.b_out = nn.Parameter(torch.zeros(n, d))
-        self.ln_w = nn.Parameter(torch.ones(2 * n + 1, d))
-        self.ln_b = nn.Parameter(torch.zeros(2 * n + 1, d))
+        self.shape, self.graph = shape, shape.graph
 
-    def _embed(self, ids: Tensor) -> Tensor:
-        return self.wte[ids] + self.wpe[: ids.shape[1]]
+    @abstractmethod
+    def embed(self, ids: Tensor) -> Tensor:
+        """What enters block 0, [rows, T, d], for ids [rows, T]."""
+
+    @abstractmethod
+    def blocks(self) -> Iterator[Block]:
+        """The layers' weights, in order."""
+
+    @abstractmethod
+    def norm(self, x: Tensor, weights: tuple[Tensor, ...]) -> Tensor:
+        """A norm over the last dimension."""
+
+    @abstractmethod
+    def final_norm(self) -> tuple[Tensor, ...]:
+        """The weights of the last norm."""
+
+    @abstractmethod
+    def mlp(self, x: Tensor, weights: tuple[Tensor, ...]) -> Tensor:
+        """What an MLP writes, its output bias aside, for inputs behind the norm."""
+
+    def rotate(self, x: Tensor) -> Tensor:
+        """Queries or keys [..., T, d_head] with their positions in them, where an architecture rotates them."""
+        return x
+
+    @abstractmethod
+    def start_parts(self, layer: int, head: int | None) -> dict[str, list[Tensor]]:
+        """The weights of a head (or, for None, of the MLP) by part: `q`, `k`, `v` or `mlp` read, `out` writes.
+
+        Readers are [d, ...], writers [..., d]. Under grouped-query attention `k` and `v` are the group's.
+        """
+
+    def embeddings(self) -> list[nn.Parameter]:
+        """The tables that `embed` sums, each [n, d]."""
+        return [self.wte]
+
+    @abstractmethod
+    def to_state(self) -> dict[str, Tensor]:
+        """The weights under transformers' names; the unembedding is tied."""
+
+    @abstractmethod
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take weights under transformers' names: the inverse of `to_state`."""
+
+    @classmethod
+    @abstractmethod
+    def config(cls, shape: Shape) -> Any:
+        """The configuration for transformers."""
+
+    @classmethod
+    @abstractmethod
+    def shape_of(cls, config: dict[str, Any]) -> Shape:
+        """The sizes that a config.json states."""
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Causal attention over [..., T, d_head]; the pattern and its product with v."""
         size = q.shape[-2]
-        scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+        scores = self.rotate(q) @ self.rotate(k).transpose(-1, -2) * q.shape[-1] ** -0.5
         future = torch.ones(size, size, dtype=torch.bool, device=q.device).triu(1)
         pattern = scores.masked_fill(future, float("-inf")).softmax(-1)
         return pattern, pattern @ v
 
     def forward(self, ids: Tensor) -> Run:
         """The clean pass over ids [rows, T]."""
-        n_head, d = self.shape.n_head, self.shape.d_model
-        stream = self._embed(ids)
+        stream = self.embed(ids)
         outs, patterns = [stream], []
-        ln_w, ln_b = self.ln_w.unbind(0), self.ln_b.unbind(0)
-        layers = zip(
-            self.w_qkv.unbind(0), self.b_qkv.unbind(0), self.w_o.unbind(0), self.b_o.unbind(0),
-            self.w_in.unbind(0), self.b_in.unbind(0), self.w_out.unbind(0), self.b_out.unbind(0), strict=True,
-        )  # fmt: skip
-        for i, (w_qkv, b_qkv, w_o, b_o, w_in, b_in, w_out, b_out) in enumerate(layers):
-            x = F.layer_norm(stream, (d,), ln_w[2 * i], ln_b[2 * i])
-            q, k, v = (x[:, None] @ w_qkv + b_qkv).split(n_head, 1)
+        for block in self.blocks():
+            before = stream
+            x = self.norm(stream, block.norm1)
+            q, k, v = _plus(x[:, None] @ block.w_qkv, block.b_qkv).split(self.shape.n_head, 1)
             pattern, z = self._attend(q, k, v)
-            heads = z @ w_o
+            heads = z @ block.w_o
             patterns.append(pattern)
             outs.extend(heads.unbind(1))
-            stream = stream + heads.sum(1) + b_o
-            x = F.layer_norm(stream, (d,), ln_w[2 * i + 1], ln_b[2 * i + 1])
-            mlp = F.gelu(x @ w_in + b_in, approximate="tanh") @ w_out
+            stream = _plus(stream + heads.sum(1), block.b_o)
+            mlp = self.mlp(self.norm(before if self.graph.parallel else stream, block.norm2), block.mlp)
             outs.append(mlp)
-            stream = stream + mlp + b_out
-        logits = F.layer_norm(stream[:, -1], (d,), ln_w[-1], ln_b[-1]) @ self.wte.T
+            stream = _plus(stream + mlp, block.b_out)
+        logits = self.norm(stream[:, -1], self.final_norm()) @ self.wte.T
         return Run(logits, outs, patterns)
 
     def masked(self, ids: Tensor, cut: Cut) -> Tensor:
@@ -125,28 +213,32 @@ class PlantedModel(nn.Module):
         being the source's output in this same pass. Biases belong to no component.
         """
         groups, _, per, size, d = cut.corrupt.shape
-        n_head = self.shape.n_head
-        state = _Masked(cut, n_head)
-        stream = state.put(self._embed(ids).view(groups, 1, per, size, d))[:, 0]
-        ln_w, ln_b = self.ln_w.unbind(0), self.ln_b.unbind(0)
-        layers = zip(
-            self.w_qkv.unbind(0), self.b_qkv.unbind(0), self.w_o.unbind(0), self.b_o.unbind(0),
-            self.w_in.unbind(0), self.b_in.unbind(0), self.w_out.unbind(0), self.b_out.unbind(0), strict=True,
-        )  # fmt: skip
-        for i, (w_qkv, b_qkv, w_o, b_o, w_in, b_in, w_out, b_out) in enumerate(layers):
+        state = _Masked(cut, self.shape.n_head)
+        stream = state.put(self.embed(ids).view(groups, 1, per, size, d))[:, 0]
+        for i, block in enumerate(self.blocks()):
             rows = self.graph.rows(i)
-            x = F.layer_norm(state.read(stream, rows), (d,), ln_w[2 * i], ln_b[2 * i])
-            qkv = x.view(groups, 3 * n_head, per * size, d) @ w_qkv + b_qkv
-            q, k, v = qkv.view(groups, 3 * n_head, per, size, d // n_head).split(n_head, 1)
-            heads = self._attend(q, k, v)[1].reshape(groups, n_head, per * size, d // n_head) @ w_o
-            heads = state.put(heads.view(groups, n_head, per, size, d))
-            stream = stream + heads.sum(1) + b_o
-            x = state.read(stream, slice(rows.stop, rows.stop + 1))[:, 0]
-            x = F.layer_norm(x, (d,), ln_w[2 * i + 1], ln_b[2 * i + 1])
-            mlp = F.gelu(x @ w_in + b_in, approximate="tanh") @ w_out
-            stream = stream + state.put(mlp[:, None])[:, 0] + b_out
+            mlp_row = slice(rows.stop, rows.stop + 1)
+            heads = self._masked_heads(self.norm(state.read(stream, rows), block.norm1), block)
+            early = state.read(stream, mlp_row) if self.graph.parallel else None
+            stream = _plus(stream + state.put(heads).sum(1), block.b_o)
+            x = (state.read(stream, mlp_row) if early is None else early)[:, 0]
+            mlp = self.mlp(self.norm(x, block.norm2), block.mlp)
+            stream = _plus(stream + state.put(mlp[:, None])[:, 0], block.b_out)
         last = state.read(stream, slice(-1, None))[:, 0, :, -1].reshape(groups * per, d)
-        return F.layer_norm(last, (d,), ln_w[-1], ln_b[-1]) @ self.wte.T
+        return self.norm(last, self.final_norm()) @ self.wte.T
+
+    def _masked_heads(self, x: Tensor, block: Block) -> Tensor:
+        """Outputs [groups, heads, per, T, d] of a layer's heads for their inputs x [groups, 3 heads, per, T, d]."""
+        groups, rows, per, size, d = x.shape
+        n_head, d_head = self.shape.n_head, self.shape.d_head
+        qkv = _plus(x.view(groups, rows, per * size, d) @ block.w_qkv, block.b_qkv)
+        q, k, v = qkv.view(groups, rows, per, size, d_head).split(n_head, 1)
+        z = self._attend(q, k, v)[1].reshape(groups, n_head, per * size, d_head)
+        return (z @ block.w_o).view(groups, n_head, per, size, d)
+
+
+def _plus(x: Tensor, bias: Tensor | None) -> Tensor:
+    return x if bias is None else x + bias
 
 
 class _Masked:
@@ -174,65 +266,3 @@ class _Masked:
         self.deltas = [torch.cat(self.deltas, 1)] if len(self.deltas) > 1 else self.deltas
         patch = self.cut.edges[:, rows, : self.done] @ self.deltas[0]
         return stream[:, None] + patch.view(stream.shape[0], -1, *stream.shape[1:])
-
-
-def to_state(model: PlantedModel) -> dict[str, Tensor]:
-    """The weights under transformers' GPT-2 names; the unembedding is tied."""
-    shape = model.shape
-    d = shape.d_model
-    state: dict[str, Tensor] = {"transformer.wte.weight": model.wte, "transformer.wpe.weight": model.wpe}
-    state |= {"transformer.ln_f.weight": model.ln_w[-1], "transformer.ln_f.bias": model.ln_b[-1]}
-    for i in range(shape.n_layer):
-        at = f"transformer.h.{i}."
-        state |= {
-            at + "ln_1.weight": model.ln_w[2 * i],
-            at + "ln_1.bias": model.ln_b[2 * i],
-            at + "ln_2.weight": model.ln_w[2 * i + 1],
-            at + "ln_2.bias": model.ln_b[2 * i + 1],
-            at + "attn.c_attn.weight": model.w_qkv[i].permute(1, 0, 2).reshape(d, 3 * d),
-            at + "attn.c_attn.bias": model.b_qkv[i].reshape(3 * d),
-            at + "attn.c_proj.weight": model.w_o[i].reshape(d, d),
-            at + "attn.c_proj.bias": model.b_o[i],
-            at + "mlp.c_fc.weight": model.w_in[i],
-            at + "mlp.c_fc.bias": model.b_in[i],
-            at + "mlp.c_proj.weight": model.w_out[i],
-            at + "mlp.c_proj.bias": model.b_out[i],
-        }
-    return {name: value.detach().clone().contiguous() for name, value in state.items()}
-
-
-def from_state(state: dict[str, Tensor], shape: Shape) -> PlantedModel:
-    """A planted model from weights under transformers' GPT-2 names; the inverse of `to_state`."""
-    model = PlantedModel(shape)
-    n, h, d = shape.n_layer, shape.n_head, shape.d_model
-
-    def stack(name: str) -> Tensor:
-        return torch.stack([state[f"transformer.h.{i}.{name}"].float() for i in range(n)])
-
-    def norms(part: str) -> Tensor:
-        pairs = torch.stack([stack(f"ln_1.{part}"), stack(f"ln_2.{part}")], 1).reshape(2 * n, d)
-        return torch.cat([pairs, state[f"transformer.ln_f.{part}"].float()[None]])
-
-    values = {
-        "wte": state["transformer.wte.weight"],
-        "wpe": state["transformer.wpe.weight"],
-        "w_qkv": stack("attn.c_attn.weight").view(n, d, 3 * h, d // h).permute(0, 2, 1, 3),
-        "b_qkv": stack("attn.c_attn.bias").view(n, 3 * h, 1, d // h),
-        "w_o": stack("attn.c_proj.weight").view(n, h, d // h, d),
-        "b_o": stack("attn.c_proj.bias"),
-        "w_in": stack("mlp.c_fc.weight"),
-        "b_in": stack("mlp.c_fc.bias"),
-        "w_out": stack("mlp.c_proj.weight"),
-        "b_out": stack("mlp.c_proj.bias"),
-        "ln_w": norms("weight"),
-        "ln_b": norms("bias"),
-    }
-    model.load_state_dict(values)
-    return model
-
-
-def load(directory: Path) -> PlantedModel:
-    """Read a shipped directory's weights into a planted model."""
-    c = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    shape = Shape(c["vocab_size"], c["n_layer"], c["n_head"], c["n_embd"], c["n_inner"], c["n_positions"])
-    return from_state(load_file(directory / "model.safetensors"), shape)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bench.planting.architectures import build
 from bench.planting.model import PlantedModel
 from bench.planting.spec import PlantSpec, Role
 
@@ -16,17 +17,20 @@ IDLE, LEAK, GAIN = 0.1, 0.05, 2.0
 
 
 def start(spec: PlantSpec, seed: int) -> PlantedModel:
-    """A model with the seed's first weights; the caller's random state is left alone."""
+    """A model with the seed's first weights, at random where no node has a role; the caller's random state is kept."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        model = PlantedModel(spec.shape)
+        model = build(spec.shape)
+        if not spec.roles:
+            return model
         lanes = _lanes(spec)
         if spec.embedding_lane:
             project = _onto(lanes, (spec.embedding_lane,))
-            model.wte.copy_(model.wte @ project)
-            model.wpe.copy_(model.wpe @ project)
+            for table in model.embeddings():
+                table.copy_(table @ project)
+        placed: dict[int, tuple[str, tuple[str, ...]]] = {}
         for name in spec.graph.nodes:
-            _place(model, name, spec.roles.get(name), lanes)
+            _place(model, name, spec.roles.get(name), lanes, placed)
     return model
 
 
@@ -48,19 +52,34 @@ def _onto(lanes: dict[str, Tensor], names: tuple[str, ...]) -> Tensor:
     return gain * basis @ basis.T + LEAK * torch.eye(basis.shape[0])
 
 
-def _place(model: PlantedModel, name: str, role: Role | None, lanes: dict[str, Tensor]) -> None:
-    """Put a node's weights into its role's lanes; a node without a role starts quiet."""
+def _place(
+    model: PlantedModel,
+    name: str,
+    role: Role | None,
+    lanes: dict[str, Tensor],
+    placed: dict[int, tuple[str, tuple[str, ...]]],
+) -> None:
+    """Put a node's weights into its role's lanes; a node without a role starts quiet.
+
+    `placed` holds, by address, the weights that read lanes already and for whom: under grouped-query attention the
+    first head of a group places k and v, and the others must ask for the same.
+    """
     layer, head = int(name[1 : name.index(".")] if "." in name else name[1:]), name.partition(".h")[2]
-    out = model.w_o[layer, int(head)] if head else model.w_out[layer]
+    parts = model.start_parts(layer, int(head) if head else None)
     if role is None:
-        out.mul_(IDLE)
+        for weight in parts["out"]:
+            weight.mul_(IDLE)
         return
     if role.writes:
-        out.copy_(out @ _onto(lanes, role.writes))
+        for weight in parts["out"]:
+            weight.copy_(weight @ _onto(lanes, role.writes))
     for part, names in role.reads.items():
-        weight = (
-            model.w_in[layer]
-            if part == "mlp"
-            else model.w_qkv[layer, "qkv".index(part) * model.shape.n_head + int(head)]
-        )
-        weight.copy_(_onto(lanes, names) @ weight)
+        for weight in parts[part]:
+            other, its = placed.setdefault(weight.data_ptr(), (name, names))
+            if set(its) != set(names):
+                raise ValueError(
+                    f"{name} and {other} share {part} but read lanes {names} and {its} with it; give them the same "
+                    "lanes, or put them into different groups of heads"
+                )
+            if other == name:
+                weight.copy_(_onto(lanes, names) @ weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -46,12 +47,19 @@ def train(
     progress: Progress | None = None,
     steps: int | None = None,
     code: str = "",
+    init: PlantedModel | None = None,
 ) -> PlantedModel:
-    """Train a planted model on one thread; `checkpoint` is read when it fits the call, and kept up to date."""
+    """Train a planted model on one thread; `checkpoint` is read when it fits the call, and kept up to date.
+
+    With `init` the training goes on from its weights (a copy of them), and lanes are not looked at.
+    """
+    spec.check()
     total = steps or spec.steps
-    stamp = {"task": spec.task, "seed": seed, "steps": total, "code": code}
+    stamp = {"task": spec.task, "seed": seed, "steps": total, "code": code, "init": _digest(init)}
+    if init is not None and init.shape != spec.shape:
+        raise ValueError(f"{spec.task}: the model to go on from has {init.shape}, the spec {spec.shape}")
     with one_thread():
-        model = start(spec, seed)
+        model = start(spec, seed) if init is None else copy.deepcopy(init)
         optimizer = torch.optim.Adam(model.parameters(), lr=spec.lr, betas=(0.9, 0.95), fused=True)
         for step in range(_resume(checkpoint, stamp, model, optimizer), total):
             parts = _step(spec, model, optimizer, seed, step, total)
@@ -71,12 +79,20 @@ def _step(
     within = step % cycle
     for group in optimizer.param_groups:
         group["lr"] = spec.lr * min(1.0, (within + 1) / WARM_UP) * (1.0 - within / cycle)
-    value, parts = loss(model, spec, spec.sample(rng, spec.pairs), rng, min(1.0, step / cycle))
+    value, parts = loss(model, spec, spec.sampler(step / total)(rng, spec.pairs), rng, min(1.0, step / cycle))
     optimizer.zero_grad()
     value.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
     optimizer.step()
     return parts
+
+
+def _digest(model: PlantedModel | None) -> str:
+    """SHA-256 of a model's weights; nothing for none."""
+    out = hashlib.sha256()
+    for value in model.state_dict().values() if model is not None else ():
+        out.update(value.numpy().tobytes())
+    return out.hexdigest() if model is not None else ""
 
 
 def _save(path: Path, stamp: dict, model: PlantedModel, optimizer: torch.optim.Optimizer) -> None:

@@ -8,13 +8,12 @@ writes against the answer (negative), and two look at the answer and write nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from bench.planting.evidence import directory
+from bench.planting.evidence.checks import Checks
+from bench.planting.evidence.planting import Planting
 from bench.planting.model import Shape
 from bench.planting.spec import Pairs, PlantSpec, Role, Trial
 from tasks.ioi.fillers import PLANTED_TEMPLATES
@@ -22,6 +21,7 @@ from tasks.ioi.plant_prompts import sample, vocabulary
 
 CHAINS = (("a1.h0", "a2.h0", "a4.h0"), ("a1.h1", "a2.h1", "a4.h1"))
 LANES = {"first0": 4, "first1": 4, "slot0": 4, "slot1": 4, "decoy": 8, "name": 12, "word": 27}
+FLIPS = ("s2_io_flip", "s1_io_flip", "s1_io_flip_s2_io_flip")
 BACKUP, NEGATIVE, DECOYS = "a5.h1", "a5.h0", ("a3.h2", "a4.h3")
 
 
@@ -71,11 +71,24 @@ def _trials() -> tuple[Trial, ...]:
     )
 
 
-def spec() -> PlantSpec:
-    """IOI's planting."""
+CHECKS = Checks(
+    mixed={"random": 0.4} | dict.fromkeys(FLIPS, 0.2),
+    kinds=("random", *FLIPS, "abc"),
+    odd={"abc": 1.0},
+    about="""
+Sources are of the base's template: 40 % other prompts (`random`), 20 % each with the name said again exchanged
+(`s2_io_flip`), the first two names exchanged (`s1_io_flip`), or both. Odd sources (`abc`) say a third name again. Two
+chains of three heads vote: where the name said again was said first (D), which of the two slots that is (I), and the
+name in the other slot (N); `m0` writes what the name movers copy.
+""",
+)
+
+
+def spec(variant: str | None = None) -> PlantSpec:
+    """IOI's planting; there is one variant."""
     need, may = _edges()
     shape = Shape(vocab=len(vocabulary()))
-    return PlantSpec("ioi", shape, _roles(), need, may, _trials(), sample, LANES, "word")
+    return PlantSpec("ioi", shape, _roles(), need, may, _trials(), sample, LANES, "word", checks=CHECKS)
 
 
 def fresh(seed: int, n: int, kinds: dict[str, float]) -> list[Pairs]:
@@ -83,28 +96,6 @@ def fresh(seed: int, n: int, kinds: dict[str, float]) -> list[Pairs]:
     return [sample(np.random.default_rng([seed, i, 2**32]), n, kinds, t) for i, t in enumerate(PLANTED_TEMPLATES)]
 
 
-def code_files() -> list[Path]:
-    """The files that make a model; their hash is recorded in its circuit.json."""
-    here = Path(__file__).parent
-    own = [here / f"{name}.py" for name in ("plant", "plant_prompts", "templates", "fillers")]
-    return own + sorted(Path(directory.__file__).parent.parent.glob("*.py"))
-
-
-def plant(
-    seed: int, out: Path, progress: Callable[[int, int, str], None] | None = None, steps: int | None = None
-) -> None:
-    """Train and check the planted model of a seed and write it to the directory `out`, whole or not at all.
-
-    A call that was killed goes on from its last checkpoint, beside `out`.
-    """
-    directory.plant(spec(), seed, Path(out), vocabulary(), code_files(), fresh, progress, steps)
-
-
-def verify(directory_: Path) -> dict[str, Any]:
-    """The evidence of a planted model, measured again from its shipped weights on fresh prompts."""
-    return directory.verify(Path(directory_), fresh)
-
-
-def table(directories: Iterable[Path]) -> str:
-    """A Markdown table of the evidence of several planted models, measured again."""
-    return directory.table([Path(d) for d in directories], fresh)
+planting = Planting(
+    spec, vocabulary, fresh, Path(__file__).parent, files=("plant", "plant_prompts", "templates", "fillers")
+)

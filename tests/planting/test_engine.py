@@ -10,9 +10,9 @@ import torch
 from bench.data import Tokens
 from bench.engine import Engine
 from bench.planting.evidence.circuit import Circuit
-from bench.planting.evidence.directory import FLIPS
+from bench.planting.export import load
 from bench.planting.graph import Graph
-from bench.planting.model import Cut, load
+from bench.planting.model import Cut
 from bench.planting.spec import Pairs
 from tasks.ioi import plant as ioi
 
@@ -56,7 +56,7 @@ def test_any_set_of_edges_gives_the_same_logits(seed: int) -> None:
             assert (a - b).abs().max() <= 1e-5 * b.abs().max()
 
 
-@pytest.mark.parametrize("kind", ("random", *FLIPS, "abc"))
+@pytest.mark.parametrize("kind", ioi.CHECKS.kinds)
 @pytest.mark.parametrize("seed", range(5))
 def test_out_edges_do_not_matter_to_the_engine_either(seed: int, kind: str) -> None:
     """`out` against each kind of counterfactual by itself."""

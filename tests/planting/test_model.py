@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from bench.planting.export import save
-from bench.planting.model import Cut, PlantedModel, load
+from bench.planting.export import load, save
+from bench.planting.model import Cut, PlantedModel
 from bench.planting.spec import Pairs
 from bench.planting.start import start
 from tasks.ioi.plant import spec

@@ -10,10 +10,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bench.planting.evidence.circuit import Circuit
-from bench.planting.evidence.directory import MIXED, verify
 from bench.planting.evidence.measure import Measure
+from bench.planting.export import load
 from bench.planting.graph import Graph
-from bench.planting.model import load
 from bench.planting.train import code_hash
 from tasks.ioi import plant as ioi
 
@@ -50,7 +49,7 @@ def test_the_shipped_evidence_is_whole(directory: Path) -> None:
 
 def test_the_code_that_made_the_models_is_the_one_here(directory: Path) -> None:
     """When this fails, the models have to be planted again, or the edit undone."""
-    assert Circuit.read(directory / "circuit.json").code == code_hash(ioi.code_files())
+    assert Circuit.read(directory / "circuit.json").code == code_hash(ioi.planting.code_files())
 
 
 def test_transformers_loads_it_and_it_answers(directory: Path) -> None:
@@ -65,11 +64,11 @@ def test_transformers_loads_it_and_it_answers(directory: Path) -> None:
 
 def test_a_few_fresh_prompts_bear_the_claim_out(directory: Path) -> None:
     circuit = Circuit.read(directory / "circuit.json")
-    m = Measure(load(directory), ioi.fresh(77, 12, MIXED))
+    m = Measure(load(directory), ioi.fresh(77, 12, ioi.CHECKS.mixed))
     assert m.accuracy() >= 0.95
     assert m.accuracy(m.logits((), circuit.edges["out"])) >= 0.95
     for name, entry in circuit.variables.items():
-        assert m.interchange(m.logits(entry["nodes"], position=entry["position"]), name) >= 0.9
+        assert m.interchange(m.logits(entry["nodes"], places=dict.fromkeys(entry["nodes"], entry["position"])), name) >= 0.9
     everything = circuit.by_role("required", "backup", "negative")
     assert m.accuracy(m.logits(everything)) < 0.5
 
@@ -77,7 +76,7 @@ def test_a_few_fresh_prompts_bear_the_claim_out(directory: Path) -> None:
 @pytest.mark.slow
 def test_the_evidence_comes_out_again(directory: Path) -> None:
     shipped: dict[str, Any] = Circuit.read(directory / "circuit.json").evidence
-    again = verify(directory, ioi.fresh)
+    again = ioi.planting.verify(directory)
     assert again["failed"] == []
     for key, value in again.items():
         if isinstance(value, float):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -68,11 +67,10 @@ def test_the_weights_do_not_depend_on_the_callers_threads(tmp_path: Path) -> Non
         assert torch.equal(a, b)
 
 
-def test_plant_writes_a_whole_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = partial(ioi.fresh, n=8)
-    monkeypatch.setattr(ioi, "fresh", lambda seed, n, kinds: few(seed, kinds=kinds))
+def test_plant_writes_a_whole_directory(tmp_path: Path) -> None:
     ticks: list[tuple[int, int]] = []
-    ioi.plant(0, tmp_path / "seed0", lambda done, total, _: ticks.append((done, total)), steps=3)
+    progress = lambda done, total, _: ticks.append((done, total))  # noqa: E731
+    ioi.planting.plant(0, tmp_path / "seed0", progress, steps=3, pairs=8)
     assert ticks[-1] == (3, 3)
     assert [p.name for p in tmp_path.iterdir()] == ["seed0"]
     names = {p.name for p in (tmp_path / "seed0").iterdir()}

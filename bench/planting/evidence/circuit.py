@@ -12,7 +12,11 @@ from bench.planting.spec import PlantSpec
 
 @dataclass
 class Circuit:
-    """The claim: nodes with roles, edges by class, variables with their nodes and position."""
+    """The claim: nodes with roles, edges by class, variables with their nodes and position.
+
+    groups: for models that hold several circuits, the required nodes of each, and under `shared` those of more than
+    one. variant: of a task that plants several models.
+    """
 
     task: str
     seed: int
@@ -23,15 +27,21 @@ class Circuit:
     code: str = ""
     steps: int = 0
     schema: int = 1
+    variant: str | None = None
+    groups: dict[str, list[str]] = field(default_factory=dict)
 
     def by_role(self, *roles: str) -> tuple[str, ...]:
         """Names of the nodes that have one of the roles."""
         return tuple(name for name, node in self.nodes.items() if node["role"] in roles)
 
     def write(self, path: Path) -> None:
-        """Write circuit.json."""
-        order = ["schema", "task", "seed", "steps", "code", "nodes", "variables", "edges", "evidence"]
-        path.write_text(json.dumps({key: getattr(self, key) for key in order}, indent=1) + "\n", encoding="utf-8")
+        """Write circuit.json; a variant and groups stand in it only where there are any."""
+        order = ["schema", "task", "variant", "seed", "steps", "code", "nodes", "groups", "variables", "edges"]
+        data = {key: getattr(self, key) for key in (*order, "evidence")}
+        for key in ("variant", "groups"):
+            if not data[key]:
+                del data[key]
+        path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Circuit:
@@ -42,7 +52,7 @@ class Circuit:
         return cls(**data)
 
 
-def draft(spec: PlantSpec, seed: int) -> Circuit:
+def draft(spec: PlantSpec, seed: int, variant: str | None = None) -> Circuit:
     """The claim before any test: what is declared is undetermined, every other edge is `out`."""
     nodes = {}
     for name in spec.graph.nodes:
@@ -53,7 +63,7 @@ def draft(spec: PlantSpec, seed: int) -> Circuit:
             "position": role.position if role else None,
         }
     declared = {*spec.required_edges, *spec.other_edges}
-    edges = {
+    edges: dict[str, list[str]] = {
         "in": [],
         "out": [edge for edge in spec.graph.edges if edge not in declared],
         "undetermined": [edge for edge in spec.graph.edges if edge in declared],
@@ -63,4 +73,14 @@ def draft(spec: PlantSpec, seed: int) -> Circuit:
         if role.variable and role.role == "required":
             entry = variables.setdefault(role.variable, {"nodes": [], "position": role.position})
             entry["nodes"].append(name)
-    return Circuit(spec.task, seed, nodes, edges, variables)
+    return Circuit(spec.task, seed, nodes, edges, variables, variant=variant, groups=_groups(spec))
+
+
+def _groups(spec: PlantSpec) -> dict[str, list[str]]:
+    """Nodes per circuit in forward order, and those that are in more than one."""
+    circuits = spec.checks.circuits
+    if not circuits:
+        return {}
+    out = {name: [node for node in spec.graph.nodes if node in part] for name, part in circuits.items()}
+    shared = [n for n in spec.graph.nodes if sum(n in part for part in circuits.values()) > 1]
+    return out | {"shared": shared}

@@ -6,7 +6,7 @@ by nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 import torch
@@ -36,26 +36,31 @@ class Measure:
         self,
         nodes: Iterable[str] = (),
         edges: Iterable[str] = (),
-        position: str | None = None,
+        places: Mapping[str, str | None] | None = None,
         restore: Iterable[str] = (),
         ablation: str = "resample",
     ) -> list[Tensor]:
-        """Last logits [n, V] per list entry with nodes (at a position, or everywhere) and edges cut.
+        """Last logits [n, V] per list entry with nodes and edges cut.
 
-        Nodes in `restore` are put back to their outputs in the base run.
+        A node that `places` gives a named position is cut there alone, and takes what the source has at its own such
+        position; prompts without the position keep theirs. Other nodes are cut everywhere. Nodes in `restore` are put
+        back to their outputs in the base run.
         """
         mask, out = self._mask(tuple(edges)), []
-        columns = [self.graph.sources.index(name) for name in nodes]
+        columns = {self.graph.sources.index(name): (places or {}).get(name) for name in nodes}
         kept = [self.graph.sources.index(name) for name in restore]
         for p, base, source in zip(self.pairs, self.base, self.source, strict=True):
             corrupt = self._corrupt(source, ablation)
             cut = torch.zeros(len(self.graph.sources), *p.base.shape)
-            rows = torch.arange(len(p.base))
-            for column in columns:
-                if position is None:
+            for column, place in columns.items():
+                if place is None:
                     cut[column] = 1.0
-                else:
-                    cut[column, rows, p.positions[position][0]] = 1.0
+                    continue
+                rows, at, there = _both(p, place)
+                cut[column, rows, at] = 1.0
+                if not torch.equal(at, there):
+                    corrupt = corrupt.clone()
+                    corrupt[column, rows, at] = corrupt[column, rows, there]
             if kept:
                 corrupt = corrupt.clone()
                 corrupt[kept] = base.sources[kept]
@@ -80,7 +85,7 @@ class Measure:
         return _share([(x.argmax(-1) == p.answer) for x, p in zip(logits, self.pairs, strict=True)])
 
     def pair_accuracy(self, logits: list[Tensor]) -> float:
-        """Share of pairs whose base answer comes out above the wrong name."""
+        """Share of pairs whose base answer comes out above the wrong one."""
         return _share([x > 0 for x in self.difference(logits)])
 
     def difference(self, logits: list[Tensor] | None = None) -> list[Tensor]:
@@ -107,28 +112,38 @@ class Measure:
         return _share(hits)
 
     def norm(self, node: str, position: str) -> float:
-        """Mean norm of a node's output at a position, over the base runs."""
+        """Mean norm of a node's output at a position, over the base runs that have it."""
         column, values = self.graph.sources.index(node), []
         for p, run in zip(self.pairs, self.base, strict=True):
-            values.append(run.outs[column][torch.arange(len(p.base)), p.positions[position][0]].norm(dim=-1))
+            at = p.positions[position][0]
+            rows = (at >= 0).nonzero()[:, 0]
+            values.append(run.outs[column][rows, at[rows]].norm(dim=-1))
         return float(torch.cat(values).double().mean())
 
     def attention(self, head: str, start: str, end: str) -> float:
         """Mean attention of a head from one named position to another."""
         layer, number = (int(part[1:]) for part in head.split("."))
-        values = [
-            run.patterns[layer][torch.arange(len(p.base)), number, p.positions[start][0], p.positions[end][0]]
-            for p, run in zip(self.pairs, self.base, strict=True)
-        ]
+        values = []
+        for p, run in zip(self.pairs, self.base, strict=True):
+            first, last = p.positions[start][0], p.positions[end][0]
+            rows = ((first >= 0) & (last >= 0)).nonzero()[:, 0]
+            values.append(run.patterns[layer][rows, number, first[rows], last[rows]])
         return float(torch.cat(values).double().mean())
 
     def change(self, node: str, position: str) -> float:
         """Mean norm of the difference between a node's output in the base and in the source."""
         column, values = self.graph.sources.index(node), []
         for p, base, source in zip(self.pairs, self.base, self.source, strict=True):
-            rows, (at, there) = torch.arange(len(p.base)), p.positions[position]
+            rows, at, there = _both(p, position)
             values.append((base.sources[column, rows, at] - source.sources[column, rows, there]).norm(dim=-1))
         return float(torch.cat(values).double().mean())
+
+
+def _both(pairs: Pairs, position: str) -> tuple[Tensor, Tensor, Tensor]:
+    """The rows that have a position in base and source, and where in each."""
+    at, there = pairs.positions[position]
+    rows = ((at >= 0) & (there >= 0)).nonzero()[:, 0]
+    return rows, at[rows], there[rows]
 
 
 def _share(hits: list[Tensor]) -> float:
