@@ -75,6 +75,14 @@ class GeneratedTask(Task):
             splits[split] = Dataset.from_list([row(encoder, item) for item in items])
         return TaskData(DatasetDict(splits), shares(offered, usable, kept, self.screened))
 
+    def judging(self, train: Pool, kind: str, word: str) -> Pool:
+        """The pool that ``word`` is judged with: train's, but that ``kind`` has the word (first, where it is dealt).
+
+        A subclass whose draws would seldom hold the word leaves out what stands in its way.
+        """
+        beside = [w for w in train[kind] if w != word] if kind in self.least else []
+        return {**train, kind: (word, *beside)}
+
     def own(self, encoder: Encoder, request: DataRequest) -> TaskData:
         """The user's own examples, see :mod:`tasks._common.user_data`."""
         return load_examples(encoder, request)
@@ -145,10 +153,7 @@ class GeneratedTask(Task):
         self, encoder: Encoder, train: Pool, kind: str, word: str, request: DataRequest, rng: np.random.Generator
     ) -> float:
         """Share of right answers on train prompts that hold ``word``; 0 where none can be made."""
-        pool = {**train, kind: (word, *(w for w in train[kind] if w != word))} if kind in self.least else train
-        if kind not in self.least:
-            pool = {**train, kind: (word,)}
-        items: list[Item] = []
+        pool, items = self.judging(train, kind, word), list[Item]()
         for number in range(self.screen_prompts):
             held = (i for i in self._tries(pool, number, rng) if (kind, word) in i.labels and fits(encoder, i))
             items += [item for item in [next(held, None)] if item is not None]
