@@ -170,7 +170,7 @@ def shares(offered: Pool, usable: Pool, kept: Mapping[str, Pool], screened: Sequ
     """What was kept, as shares of what was offered; ``*_screened`` are shares of what the tokenizer left."""
     left = {kind: set().union(*(kept[split][kind] for split in SPLITS)) for kind in usable}
     found = {kind: len(left[kind]) / len(words) for kind, words in offered.items() if kind in left and words}
-    return found | {f"{kind}_screened": len(left[kind]) / len(usable[kind]) for kind in screened}
+    return found | {f"{kind}_screened": len(left[kind]) / len(usable[kind]) for kind in screened if usable[kind]}
 
 
 def _rng(request: DataRequest, *stream: int) -> np.random.Generator:
