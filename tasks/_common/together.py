@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -46,3 +47,11 @@ def together(
         if not chosen or len(both) >= needed:
             chosen, left = [*chosen, name], both
     return tuple(name for name in templates if name in chosen), tuple(word for word in words if word in left)
+
+
+def found(template: str, text: str) -> dict[str, tuple[int, int]] | None:
+    """Where ``text`` has the words of the slots of ``template``, or None where it does not read as the template."""
+    parts = string.Formatter().parse(template)
+    pattern = "".join(re.escape(literal) + (rf"(?P<{slot}>\w+)" if slot else "") for literal, slot, _, _ in parts)
+    match = re.fullmatch(pattern, text)
+    return {slot: match.span(slot) for slot in match.groupdict()} if match else None

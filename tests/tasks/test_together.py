@@ -6,7 +6,7 @@ import pytest
 
 from bench.task import TaskError
 from tasks._common import Encoder
-from tasks._common.together import repeated, together
+from tasks._common.together import found, repeated, together
 from tests.tasks.tokenizers import byte_level, metaspace, word_level_of
 
 WORDS = ["cat", "dog", "pen", "^", "and"]
@@ -49,3 +49,10 @@ def test_a_glued_answer_gets_no_space() -> None:
     assert encoder.answer("and", "gave") == encoder.ids("and gave")[-1]
     with pytest.raises(TaskError, match="'gave' is"):
         encoder.answer("Q^", "gave", glued=True)
+
+
+def test_the_words_of_slots_are_found_in_a_text() -> None:
+    spans = found("Say {A}, {B}.", "Say cat, dog.")
+    assert spans == {"A": (4, 7), "B": (9, 12)}
+    assert found("Say {A}, {B}.", "Say cat; dog.") is None
+    assert found("Say {A}, {B}.", "Say cat, hot dog.") is None
