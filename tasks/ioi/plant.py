@@ -12,16 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.planting.evidence.checks import Checks
 from bench.planting.evidence.planting import Planting
 from bench.planting.model import Shape
 from bench.planting.spec import Pairs, PlantSpec, Role, Trial
 from tasks.ioi.fillers import PLANTED_TEMPLATES
+from tasks.ioi.plant_checks import CHECKS
 from tasks.ioi.plant_prompts import sample, vocabulary
 
 CHAINS = (("a1.h0", "a2.h0", "a4.h0"), ("a1.h1", "a2.h1", "a4.h1"))
 LANES = {"first0": 4, "first1": 4, "slot0": 4, "slot1": 4, "decoy": 8, "name": 12, "word": 27}
-FLIPS = ("s2_io_flip", "s1_io_flip", "s1_io_flip_s2_io_flip")
 BACKUP, NEGATIVE, DECOYS = "a5.h1", "a5.h0", ("a3.h2", "a4.h3")
 
 
@@ -69,19 +68,6 @@ def _trials() -> tuple[Trial, ...]:
         Trial((n0, BACKUP), "N", 0.07),
         Trial((n1, BACKUP), "N", 0.07),
     )
-
-
-CHECKS = Checks(
-    mixed={"random": 0.4} | dict.fromkeys(FLIPS, 0.2),
-    kinds=("random", *FLIPS, "abc"),
-    odd={"abc": 1.0},
-    about="""
-Sources are of the base's template: 40 % other prompts (`random`), 20 % each with the name said again exchanged
-(`s2_io_flip`), the first two names exchanged (`s1_io_flip`), or both. Odd sources (`abc`) say a third name again. Two
-chains of three heads vote: where the name said again was said first (D), which of the two slots that is (I), and the
-name in the other slot (N); `m0` writes what the name movers copy.
-""",
-)
 
 
 def spec(variant: str | None = None) -> PlantSpec:

@@ -68,7 +68,8 @@ def test_a_few_fresh_prompts_bear_the_claim_out(directory: Path) -> None:
     assert m.accuracy() >= 0.95
     assert m.accuracy(m.logits((), circuit.edges["out"])) >= 0.95
     for name, entry in circuit.variables.items():
-        assert m.interchange(m.logits(entry["nodes"], places=dict.fromkeys(entry["nodes"], entry["position"])), name) >= 0.9
+        logits = m.logits(entry["nodes"], places=dict.fromkeys(entry["nodes"], entry["position"]))
+        assert m.interchange(logits, name) >= 0.9
     everything = circuit.by_role("required", "backup", "negative")
     assert m.accuracy(m.logits(everything)) < 0.5
 

@@ -6,8 +6,6 @@ with the word `name` and are answered by the first word of the prompt: there the
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 
@@ -77,7 +75,3 @@ def spec(arch: str = "gpt2") -> PlantSpec:
     return PlantSpec(
         "toy", SHAPES[arch], roles, edges, others, trials, sample, LANES, "word", 200, 200, 3e-3, 16, 4, checks=checks
     )
-
-
-def smaller(spec: PlantSpec, **changes: object) -> PlantSpec:
-    return replace(spec, **changes)
