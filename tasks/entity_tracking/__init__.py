@@ -1,4 +1,4 @@
-"""Entity tracking: objects in boxes."""
+"""Entity tracking: which object is in the box that the query names."""
 
 from tasks.entity_tracking.task import EntityTracking
 
