@@ -14,13 +14,14 @@ The last word of ``sentence`` is the answer, what stands before it the prompt. E
 and nothing is moved: ``numops``, where it is there, is 0. Other fields are ignored. Counterfactuals are built from the
 row and from other rows of its split with as many boxes, other objects and as many tokens
 (:func:`tasks.entity_tracking.scenes.variants`); ``object`` and ``all`` take theirs from a row in which another box is
-asked for. So each split needs two contexts at least for each number of boxes. Rows with the same objects make a
-cluster.
+asked for. Rows whose answer is several tokens for this tokenizer, or that no other row fits, are left out, and the
+share kept is printed. Rows with the same objects make a cluster.
 """
 
 from __future__ import annotations
 
 import string
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,17 +38,14 @@ from tasks.entity_tracking.reading import parse
 from tasks.entity_tracking.scenes import Scene, variants
 
 MASK = "<extra_id_0>"
-TRIES = 100
+TRIES = 200
 
 
 @dataclass(frozen=True)
 class _Example:
     row: Row
     scene: Scene
-
-    @property
-    def cluster(self) -> str:
-        return "|".join(sorted(self.scene.objects))
+    cluster: str
 
 
 def is_papers(source: str) -> bool:
@@ -61,17 +59,17 @@ def load_papers(encoder: Encoder, request: DataRequest) -> TaskData:
 
     Raises :class:`TaskError` that names the row and the field.
     """
-    examples = [_Example(row, _scene(row)) for row in read_table(str(request.source))]
-    rows, columns = [e.row for e in examples], sorted({name for e in examples for name in e.row.cells})
-    clusters = [e.cluster for e in examples]
+    rows = read_table(str(request.source))
+    scenes = [_scene(row) for row in rows]
+    examples = [_Example(row, s, "|".join(sorted(s.objects))) for row, s in zip(rows, scenes, strict=True)]
     rng = np.random.default_rng([request.seed, 0])
-    parts = given(rows, columns) or deal(clusters, rng)
+    columns = sorted(set().union(*(row.cells for row in rows)))
+    parts = given(rows, columns) or deal([e.cluster for e in examples], rng)
     splits = {}
     for split in SPLITS:
         ours = [examples[i] for i in parts[split]]
         most = (request.sizes or {}).get(split, len(ours))
-        chosen = sorted(rng.permutation(len(ours))[:most])
-        splits[split] = Dataset.from_list([_row(encoder, ours[i], ours, rng) for i in chosen])
+        splits[split] = Dataset.from_list(_rows(encoder, ours, most, rng, split))
     return TaskData(DatasetDict(splits), {"rows": sum(map(len, splits.values())) / len(rows)})
 
 
@@ -102,33 +100,49 @@ def _spaced(text: str) -> str:
     return " ".join(text.split()).replace(" .", ".")
 
 
-def _row(encoder: Encoder, example: _Example, ours: Sequence[_Example], rng: np.random.Generator) -> dict[str, Any]:
-    """The example with counterfactuals from other rows. Raises :class:`TaskError` that names the row."""
-    try:
-        return row(encoder, _item(encoder, example, ours, rng))
-    except TaskError as error:
-        if str(error).startswith(example.row.label):
-            raise
-        raise TaskError(f"{example.row.label}, field 'sentence': {error}") from error
+def _rows(
+    encoder: Encoder, ours: Sequence[_Example], most: int, rng: np.random.Generator, split: str
+) -> list[dict[str, Any]]:
+    """At most ``most`` of a split's examples, in their order. Raises :class:`TaskError` where none can be used."""
+    found: dict[int, dict[str, Any]] = {}
+    reasons: list[TaskError] = []
+    alike: dict[int, list[_Example]] = defaultdict(list)
+    for example in ours:
+        alike[len(example.scene.labels)].append(example)
+    for i in rng.permutation(len(ours)):
+        if len(found) == most:
+            break
+        try:
+            found[int(i)] = _row(encoder, ours[i], alike[len(ours[i].scene.labels)], rng)
+        except TaskError as error:
+            reasons.append(error)
+    if not found:
+        raise TaskError(f"no row for {split} can be used with this tokenizer; {reasons[0]}")
+    return [found[i] for i in sorted(found)]
 
 
-def _item(encoder: Encoder, example: _Example, ours: Sequence[_Example], rng: np.random.Generator) -> Item:
+def _row(encoder: Encoder, example: _Example, alike: Sequence[_Example], rng: np.random.Generator) -> dict[str, Any]:
+    """The example with counterfactuals from rows with as many boxes. Raises :class:`TaskError` that names the row."""
     scene, n = example.scene, len(example.scene.labels)
-    alike = [e.scene for e in ours if len(e.scene.labels) == n and e.cluster != example.cluster]
-    others = [s for s in alike if s.slot != scene.slot and scene.answer not in s.objects]
-    wrong = int((scene.slot + rng.integers(1, n)) % n)
-    for _ in range(TRIES if others else 0):
-        other, control = others[int(rng.integers(len(others)))], alike[int(rng.integers(len(alike)))]
-        unborne = sorted({*string.ascii_uppercase, *(label for s in alike for label in s.labels)} - {*other.labels})
+    reason = f"its split has no row with {n} boxes, other objects and another box asked for; give more rows"
+    for _ in range(TRIES):
+        other, control = (alike[int(i)] for i in rng.integers(len(alike), size=2))
+        fresh = example.cluster not in (other.cluster, control.cluster) and scene.answer not in other.scene.objects
+        if not fresh or other.scene.slot == scene.slot:
+            continue
+        wrong = int((scene.slot + rng.integers(1, n)) % n)
+        unborne = sorted({*string.ascii_uppercase} - {*other.scene.labels})
         unknown = unborne[int(rng.integers(len(unborne)))]
-        made = variants(scene, wrong, other, control, unknown, rng)
+        made = variants(scene, wrong, other.scene, control.scene, unknown, rng)
         item = Item(
             scene.prompt(wrong), scene.objects[wrong], "paper", example.cluster,
             {name: s.prompt() for name, s in made.items()},
         )  # fmt: skip
-        if fits(encoder, item):
-            return item
-    raise TaskError(
-        f"{example.row.label}, field 'sentence': its split has no row with {n} boxes, other objects and as many tokens "
-        "in which another box is asked for; give more rows"
-    )
+        if not fits(encoder, item):
+            reason = f"no other row of its split with {n} boxes has as many tokens; give more rows"
+            continue
+        try:
+            return row(encoder, item)
+        except TaskError as error:
+            reason = str(error)
+    raise TaskError(f"{example.row.label}, field 'sentence': {reason}")
