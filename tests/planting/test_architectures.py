@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 from bench.data import Tokens
 from bench.engine import Engine
 from bench.planting.architectures import build
+from bench.planting.evidence.passes import CutPass, reaching
 from bench.planting.export import load, save
 from bench.planting.model import Cut, PlantedModel, Shape
 from tests.planting.toy import spec
@@ -141,3 +142,31 @@ def test_a_shape_that_cannot_be_is_refused(sizes: dict[str, object], message: st
 def test_an_unknown_architecture_is_refused() -> None:
     with pytest.raises(ValueError, match="gpt2, llama, neox"):
         build(replace(spec().shape, arch="mamba"))
+
+
+@pytest.mark.parametrize("share", (0.0, 0.3, 0.9, 0.97))
+def test_the_measuring_pass_is_the_masked_one(model: PlantedModel, share: float) -> None:
+    """Edges at random, one node replaced at some places, one everywhere; nothing is computed that cannot matter."""
+    graph = model.graph
+    generator = torch.Generator().manual_seed(11)
+    everything = graph.mask(graph.edges)
+    edges = everything * (torch.rand(everything.shape, generator=generator) < share)
+    some = (torch.rand(5, 14, generator=generator) < 0.3).float()
+    columns = {graph.sources.index("a1.h1"): some, graph.sources.index("m0"): None}
+    with torch.no_grad():
+        corrupt = model(prompts(2)).sources
+        nodes = torch.zeros(corrupt.shape[:-1])
+        for column, where in columns.items():
+            nodes[column] = 1.0 if where is None else where
+        expected = model.masked(prompts(1), Cut(corrupt[None], edges[None], nodes[None]))
+        assert close(CutPass(model, corrupt, edges, columns)(prompts(1)), expected)
+    live = reaching(graph, edges, {graph.sources.index("m0")})
+    assert not live[graph.sources.index("m0")]
+    assert all(live[1:5]) if share == 0 else not all(live)
+
+
+def test_only_what_reaches_the_logits_is_computed(model: PlantedModel) -> None:
+    graph = model.graph
+    kept = {"input->a0.h2<v>", "a0.h2->m1", "m1->logits", "input->m2"}
+    live = reaching(graph, graph.mask(e for e in graph.edges if e not in kept), set())
+    assert {name for name, on in zip(graph.sources, live, strict=True) if on} == {"input", "a0.h2", "m1"}

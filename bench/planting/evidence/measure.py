@@ -12,7 +12,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from bench.planting.model import Cut, PlantedModel, Run
+from bench.planting.evidence.passes import CutPass
+from bench.planting.model import PlantedModel, Run
 from bench.planting.spec import Pairs
 
 ABLATIONS = ("resample", "mean", "zero")
@@ -51,22 +52,22 @@ class Measure:
         kept = [self.graph.sources.index(name) for name in restore]
         for p, base, source in zip(self.pairs, self.base, self.source, strict=True):
             corrupt = self._corrupt(source, ablation)
-            cut = torch.zeros(len(self.graph.sources), *p.base.shape)
+            cut: dict[int, Tensor | None] = dict.fromkeys((*columns, *kept))
             for column, place in columns.items():
-                if place is None:
-                    cut[column] = 1.0
+                if place is None or column in kept:
                     continue
                 rows, at, there = _both(p, place)
-                cut[column, rows, at] = 1.0
+                where = torch.zeros(p.base.shape)
+                where[rows, at] = 1.0
+                cut[column] = where
                 if not torch.equal(at, there):
                     corrupt = corrupt.clone()
                     corrupt[column, rows, at] = corrupt[column, rows, there]
             if kept:
                 corrupt = corrupt.clone()
                 corrupt[kept] = base.sources[kept]
-                cut[kept] = 1.0
             with torch.no_grad():
-                out.append(self.model.masked(p.base, Cut(corrupt[None], mask[None], cut[None])))
+                out.append(CutPass(self.model, corrupt, mask, cut)(p.base))
         return out
 
     @staticmethod

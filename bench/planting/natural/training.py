@@ -1,4 +1,4 @@
-"""Training on the task alone: plain cross-entropy on the answer, from random weights, until fresh prompts come right."""
+"""Training on the task alone: cross-entropy on the answer, from random weights, until fresh prompts come right."""
 
 from __future__ import annotations
 
