@@ -103,24 +103,29 @@ class GeneratedTask(Task):
         return sizes
 
     def _draw(self, encoder: Encoder, pool: Pool, n: int, rng: np.random.Generator, split: str) -> list[Item]:
-        """``n`` different examples whose counterfactuals are as long as they are.
+        """``n`` different examples whose counterfactuals are as long as they are; in test, new clusters come first.
 
         Raises :class:`TaskError` where the pool has too few, or too few clusters for the test split.
         """
-        found: dict[str, Item] = {}
+        found, clusters = dict[str, Item](), set[str]()
+        needed = min(LEAST_CLUSTERS, n) if split == "test" else 0
         for number in range(n):
+            chosen = None
             for item in self._tries(pool, number, rng):
-                if item.clean.text not in found and fits(encoder, item):
-                    found[item.clean.text] = item
+                if item.clean.text in found or not fits(encoder, item):
+                    continue
+                chosen = item if chosen is None or item.cluster not in clusters else chosen
+                if len(clusters) >= needed or chosen.cluster not in clusters:
                     break
-            else:
+            if chosen is None:
                 raise TaskError(
                     f"{n} different examples were asked for {split}, but the words that this tokenizer and model left "
                     f"gave only {len(found)}; ask for fewer (task.sizes.{split}) or offer more words"
                 )
-        clusters = len({item.cluster for item in found.values()})
-        if split == "test" and clusters < min(LEAST_CLUSTERS, n):
-            raise TaskError(f"the test split has {clusters} clusters, {LEAST_CLUSTERS} are needed; offer more words")
+            found[chosen.clean.text] = chosen
+            clusters.add(chosen.cluster)
+        if len(clusters) < needed:
+            raise TaskError(f"the test split has {len(clusters)} clusters, {needed} are needed; offer more words")
         return list(found.values())
 
     def _tries(self, pool: Pool, number: int, rng: np.random.Generator) -> Iterator[Item]:
