@@ -1,4 +1,4 @@
-"""Recall and reasoning on the same entities."""
+"""Recall and reasoning: a fact that the weights hold against a two-hop answer that the prompt holds."""
 
 from tasks.recall_reasoning.task import RecallReasoning
 
