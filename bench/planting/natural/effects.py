@@ -75,11 +75,11 @@ class Ablation:
         self.others: list[Sources] = [engine.sources(tokens) for tokens in source]
         self.whole = self._outcome([engine.logits(tokens)[None] for tokens in self.base])
         self.gone = self._outcome([engine.logits(tokens)[None] for tokens in source])
-        lost = (self.whole.margin - self.gone.margin)[0]
-        if lost.mean() <= Z * _se(lost):
+        self.lost = (self.whole.margin - self.gone.margin)[0]
+        if self.lost.mean() <= Z * _se(self.lost):
             raise ValueError(
-                f"cutting everything costs a logit difference of {lost.mean():.3g} (standard error {_se(lost):.2g}): "
-                "shares of it mean nothing; use sources that change the answer"
+                f"cutting everything costs a logit difference of {self.lost.mean():.3g} (standard error "
+                f"{_se(self.lost):.2g}): shares of it mean nothing; use sources that change the answer"
             )
 
     def nodes(self, sets: Sequence[Sequence[str]]) -> Outcome:
@@ -99,17 +99,12 @@ class Ablation:
 
     def costs(self, cut: Outcome) -> Costs:
         """What cuts cost."""
-        return self._costs(self.whole.right - cut.right, self.whole.margin - cut.margin)
+        return costs_of(self.whole.right - cut.right, self.whole.margin - cut.margin, self.lost)
 
     def excess(self, pairs: Outcome, first: Outcome, second: Outcome) -> Costs:
         """What pairs cost above the sum of what their two nodes cost by themselves."""
         right = first.right + second.right - self.whole.right - pairs.right
-        return self._costs(right, first.margin + second.margin - self.whole.margin - pairs.margin)
-
-    def _costs(self, right: Floats, margin: Floats) -> Costs:
-        lost = self.whole.margin - self.gone.margin
-        share = margin.mean(1) / lost.mean()
-        return Costs(right.mean(1), _se(right), share, _se(margin - share[:, None] * lost) / lost.mean())
+        return costs_of(right, first.margin + second.margin - self.whole.margin - pairs.margin, self.lost)
 
     def _many(self, run: Callable[[int, Callable[[Tensor], Tensor]], Tensor]) -> Outcome:
         """Cuts [k] of all list entries. The engine calls `read` in an order of its own, so each call is numbered."""
@@ -131,6 +126,12 @@ class Ablation:
         return Outcome(*(np.concatenate(part, -1) for part in zip(*parts, strict=True)))
 
 
+def costs_of(right: Floats, margin: Floats, lost: Floats) -> Costs:
+    """Costs of what is lost per example: right answers [k, n], logit difference [k, n], and all of that [n]."""
+    share = margin.mean(1) / lost.mean()
+    return Costs(right.mean(1), _se(right), share, _se(margin - share[:, None] * lost) / lost.mean())
+
+
 def measure(ablation: Ablation, edges: bool = True) -> Effects:
     """Every node, every pair of nodes, and (if asked for) every edge."""
     graph = ablation.engine.graph
@@ -139,13 +140,11 @@ def measure(ablation: Ablation, edges: bool = True) -> Effects:
     index = np.array(list(itertools.combinations(range(len(nodes)), 2)))
     single, double = ablation.nodes([(node,) for node in nodes]), ablation.nodes(pairs)
     first, second = (Outcome(*(part[index[:, side]] for part in single)) for side in range(2))
-    whole, gone = ablation.whole, ablation.gone
-    empty = np.zeros(0)
+    whole, nothing = ablation.whole, np.zeros(0)
     return Effects(
-        whole.right.shape[1], float(whole.right.mean()), float(whole.margin.mean()),
-        float((whole.margin - gone.margin).mean()), nodes, ablation.costs(single), pairs, ablation.costs(double),
-        ablation.excess(double, first, second), names,
-        ablation.costs(ablation.edges(names)) if edges else Costs(empty, empty, empty, empty),
+        len(ablation.lost), float(whole.right.mean()), float(whole.margin.mean()), float(ablation.lost.mean()),
+        nodes, ablation.costs(single), pairs, ablation.costs(double), ablation.excess(double, first, second),
+        names, ablation.costs(ablation.edges(names)) if edges else Costs(nothing, nothing, nothing, nothing),
     )  # fmt: skip
 
 
