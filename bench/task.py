@@ -93,6 +93,6 @@ class Task(ABC):
     def build(self, tokenizer: Any, request: DataRequest) -> TaskData:
         """Examples of all splits for ``tokenizer``; raises :class:`TaskError` with the counts where it cannot."""
 
-    def planted(self) -> dict[int, Path]:
-        """Directories of the planted models that ship with the task, by seed."""
+    def planted(self, variant: str | None = None) -> dict[int, Path]:
+        """Directories of the planted models that ship with the task, by seed; of its default kind for None."""
         return {}

@@ -72,12 +72,20 @@ class ModelChoice:
     trust_remote_code: bool = False
     label: str = ""
     """As boards call it: ``gpt2[dtype=bfloat16]``."""
+    variant: str | None = None
+    """Which of a task's kinds of planted models; None for its default one."""
+
+    @property
+    def called(self) -> str:
+        """The name, with the variant where one was asked for."""
+        return f"{self.name}[variant={self.variant}]" if self.variant else self.name
 
     def identity(self) -> Plain:
         """What the model's outputs depend on."""
+        variant = {"variant": self.variant} if self.variant else {}
         return {
             "name": self.name, "revision": self.revision, "config": self.config_digest,
-            "seed": self.seed, "dtype": self.dtype,
+            "seed": self.seed, "dtype": self.dtype, **variant,
         }  # fmt: skip
 
 

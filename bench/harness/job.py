@@ -61,7 +61,7 @@ def run_job(works: Sequence[Work], store: Store, tell: Tell, load: Load = load_e
 def label(cell: Cell) -> str:
     """A cell on one line."""
     seeds = "" if cell.model.seed is None else f" seed {cell.model.seed}"
-    return f"{cell.task.name} {cell.model.name}{seeds} {cell.method.label} ({cell.method.level})"
+    return f"{cell.task.name} {cell.model.called}{seeds} {cell.method.label} ({cell.method.level})"
 
 
 def save_outcome(cell: Cell, store: Store, status: str, why: str, **details: Any) -> None:
@@ -146,7 +146,8 @@ def _explanation(cell: Cell, method: Method, scores: Any, extra: Plain, job: Job
         raise ExplanationError(f"scores are {scores.dtype}, not numbers")
     return Explanation(
         level=method.level, components=job.graph.names(method.level), scores=scores.astype(np.float32),
-        task=cell.task.name, task_version=cell.task.version, model=cell.model.name, model_revision=cell.model.revision,
+        task=cell.task.name, task_version=cell.task.version,
+        model=cell.model.called, model_revision=cell.model.revision,
         method=cell.method.label, method_version=cell.method.version, counterfactual=cell.task.counterfactual,
         objective=method.objective, track=method.track, extra=extra,
     )  # fmt: skip

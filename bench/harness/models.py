@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +34,9 @@ def find_model(config: Mapping[str, Any], task: Task | None, dtype: str) -> Mode
     kind = config.get("kind")
     trust = bool(config.get("trust_remote_code", False))
     if kind == "planted":
-        seed = int(config["seed"])
-        directory = _planted(task, seed)
-        return _directory(directory, "planted", dtype, trust, seed=seed)
+        seed, variant = int(config["seed"]), variant_of(config)
+        found = _directory(_planted(task, seed, variant), "planted", dtype, trust, seed=seed)
+        return replace(found, variant=variant)
     if kind != "hf":
         raise CallError(f"model.kind={kind!r}: use planted or hf")
     where = config.get("id")
@@ -74,14 +76,29 @@ def load_truth(model: ModelChoice) -> Truth | None:
     return Truth(roles, edges, stored.get("variables", {}))
 
 
-def _planted(task: Task | None, seed: int) -> Path:
-    shipped = task.planted() if task else {}
+def variant_of(config: Mapping[str, Any]) -> str | None:
+    """The variant that a ``model`` configuration asks for, if any."""
+    variant = config.get("variant")
+    return None if variant is None else str(variant)
+
+
+def shipped_seeds(task: Task, variant: str | None) -> dict[int, Path]:
+    """A task's planted models by seed; tasks of others need not know variants, and then have none."""
+    if variant is None:
+        return task.planted()
+    return task.planted(variant) if inspect.signature(task.planted).parameters else {}
+
+
+def _planted(task: Task | None, seed: int, variant: str | None) -> Path:
+    shipped = shipped_seeds(task, variant) if task else {}
     if seed not in shipped:
         have = ", ".join(map(str, sorted(shipped))) or "none"
         name = task.name if task else "the task"
+        which = f", variant {variant}," if variant else ""
+        more = f" model.variant={variant}" if variant else ""
         raise NotShipped(
-            f"no planted model of {name} with seed {seed} is shipped (there are: {have}); "
-            f"make one with `bench plant task={name} model.seed={seed}`"
+            f"no planted model of {name}{which} with seed {seed} is shipped (there are: {have}); "
+            f"make one with `bench plant task={name} model.seed={seed}{more}`"
         )
     return shipped[seed]
 

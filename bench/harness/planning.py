@@ -12,7 +12,7 @@ from bench.harness.cells import Cell, MethodChoice, MetricChoice, ModelChoice, P
 from bench.harness.cells import identity as cell_identity
 from bench.harness.errors import CallError, plain
 from bench.harness.keys import canonical, digest, explanation_key, file_digest, score_key
-from bench.harness.models import NotShipped, find_model
+from bench.harness.models import NotShipped, find_model, variant_of
 from bench.metric import NO_ABLATION
 from bench.objectives import OBJECTIVES
 from bench.registry import PluginError, Registries, nearest, unknown
@@ -98,12 +98,16 @@ def _draft(config: Mapping[str, Any], registries: Registries) -> Cell:
         method = MethodChoice(name, name, "", "", seed=int(config["method"]["seed"]))
     try:
         model = find_model(config["model"], task_object, config["dtype"])
-        shown = {"dtype": model.dtype, "revision": config["model"].get("revision")}
+        shown = {"dtype": model.dtype, "revision": config["model"].get("revision"), "variant": model.variant}
         shown = {key: value for key, value in shown.items() if value not in (None, "float32")}
         model = replace(model, label=in_brackets(model.name, shown))
     except NotShipped as error:
         status, reason = status or "skipped", reason or str(error)
-        model = ModelChoice("planted", "", "", seed=int(config["model"]["seed"]), planted=True, dtype=config["dtype"])
+        model = ModelChoice(
+            "planted", "", "", seed=int(config["model"]["seed"]), planted=True, dtype=config["dtype"],
+            variant=variant_of(config["model"]),
+        )  # fmt: skip
+        model = replace(model, label=model.called)
     key = explanation_key(cell_identity(task, model, method))
     return Cell(key, task, model, method, settings, status=status, reason=reason)
 

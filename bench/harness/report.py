@@ -68,5 +68,5 @@ def _opened(details: dict[str, Any]) -> str:
     seed = "" if model.seed is None else f" (seed {model.seed})"
     kept = ", ".join(f"{name} {share:.0%}" for name, share in sorted(details["kept"].items()))
     screened = f"; screening kept {kept}" if kept else ""
-    what = f"{details['task']} on {model.name}{seed}, data seed {details['seed']}"
+    what = f"{details['task']} on {model.called}{seed}, data seed {details['seed']}"
     return f"{what}: accuracy {details['accuracy']:.3f}{screened}"

@@ -11,7 +11,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 
 from bench.task import SPLITS, DataRequest, Task, TaskData, TaskError
-from tasks._common import Encoder, load_examples
+from tasks._common import Encoder, load_examples, shipped
 from tasks.ioi.causal import IOICausalModel
 from tasks.ioi.fillers import NAMES, OBJECTS, PLACES
 from tasks.ioi.generator import Screen, draw, rows, screen
@@ -92,11 +92,9 @@ class IOI(Task):
         splits = {s: self._examples(encoder, parts_kept[s], sizes[s], request, i) for i, s in enumerate(SPLITS)}
         return TaskData(DatasetDict(splits), _shares(offered, vocabulary, parts_kept))
 
-    def planted(self) -> dict[int, Path]:
+    def planted(self, variant: str | None = None) -> dict[int, Path]:
         """See :class:`bench.task.Task`."""
-        folders = (Path(__file__).parent / "planted").glob("seed*/config.json")
-        found = {path.parent.name.removeprefix("seed"): path.parent for path in folders}
-        return {int(seed): found[seed] for seed in sorted(found, key=int) if seed.isdigit()} if found else {}
+        return shipped(__file__, variant)
 
     def _examples(self, encoder: Encoder, pool: Pool, n: int, request: DataRequest, stream: int) -> Dataset:
         prompts = draw(pool, n, _rng(request, 2, stream))

@@ -86,3 +86,9 @@ def test_what_differs_from_the_default_is_in_the_name(make_cells):
     (same,) = [c for c in make_cells("task.sizes.test=10", "task.sizes.train=6") if not c.added]
     (plain,) = [c for c in make_cells() if not c.added]
     assert same.key == plain.key and plain.record()["task"] == "toy"
+
+
+def test_a_variant_is_in_the_key_only_where_one_is_asked_for():
+    tuned = replace(MODEL, variant="tuned")
+    assert key(model=tuned) != key() and key(model=replace(tuned, variant=None)) == key()
+    assert (MODEL.called, tuned.called) == ("planted", "planted[variant=tuned]")

@@ -63,7 +63,8 @@ class Planting:
 
     def shipped(self, variant: str | None = None) -> dict[int, Path]:
         """Directories of a variant's shipped models by seed."""
-        return shipped(self.here, self.variant(variant), self.variants[0])
+        name = self.variant(variant)
+        return shipped(self.here, None if name == self.variants[0] else name)
 
     def plant(
         self,
