@@ -62,9 +62,9 @@ def _told(part: str) -> re.Match[str]:
 
 
 def _with_slots(text: str, slots: Mapping[str, tuple[int, int]]) -> str:
-    """The text with the spans replaced by ``{slot}``, and braces of its own doubled."""
+    """The text with the spans replaced by ``{slot}``; it holds no braces of its own, as no wording does."""
     out, at = "", 0
     for name, (start, end) in sorted(slots.items(), key=lambda item: item[1]):
-        out += text[at:start].replace("{", "{{").replace("}", "}}") + f"{{{name}}}"
+        out += text[at:start] + f"{{{name}}}"
         at = end
-    return out + text[at:].replace("{", "{{").replace("}", "}}")
+    return out + text[at:]
