@@ -155,7 +155,7 @@ def test_what_is_stored_comes_back(directory, tmp_path):
 @pytest.mark.parametrize("seed", range(5))
 def test_a_planted_models_required_nodes_come_out_as_required(seed):
     directory = PLANTED / f"seed{seed}"
-    pairs = ioi.fresh(11, 60, ioi.planting.spec_of(seed).checks.mixed)
+    pairs = ioi.fresh(11, 30, ioi.planting.spec_of(seed).checks.mixed)
     roles = node_roles([measure(Ablation(Engine.load(directory), pairs), edges=False)])
     circuit = Circuit.read(directory / "circuit.json")
     assert [name for name in circuit.by_role("required") if roles[name] != "required"] == []
