@@ -29,7 +29,10 @@ FIELLER = 0.437
 """Fieller, Hartley and Pearson 1957: the variance of atanh(tau) is about this over n - 4."""
 Z = 1.959964
 NATURAL = "natural"
-COLUMNS = ("task", "level", "metric", "ablation", "counterfactual", "methods", "tau", "low", "high", "tied", "left_out")
+COLUMNS = (
+    "task", "level", "metric", "ablation", "counterfactual", "methods", "tau", "low", "high", "tied", "left_out",
+    "planted", "natural",
+)  # fmt: skip
 Key = tuple[str, ...]
 
 
@@ -86,10 +89,11 @@ def mean_tau(found: Sequence[Tau]) -> Tau:
 
 
 class _Scores(NamedTuple):
-    """One board's scores of one figure by method: pooled, and under the bootstrap ``[n_draws]``."""
+    """One board's scores of one figure by method: pooled, and under the bootstrap ``[n_draws]``; which way is up."""
 
     score: dict[str, float]
     draws: dict[str, Floats]
+    direction: int
 
 
 def agreement(records: Iterable[CellRecord], load: Load | None = None) -> pd.DataFrame:
@@ -108,7 +112,8 @@ def agreement(records: Iterable[CellRecord], load: Load | None = None) -> pd.Dat
         out = sorted({*planted.score, *natural.score} - {*both})
         tau = _tau(planted, natural, both)
         over_tasks[(*key[1:4], "")].append(tau)
-        table.append(_row(key, tau, _tied(planted, both) + _tied(natural, both), out))
+        tied = _tied(planted, both) + _tied(natural, both)
+        table.append(_row(key, tau, tied, out) | {"planted": _order(planted, both), "natural": _order(natural, both)})
     for rest, taus in sorted(over_tasks.items()):
         if len(taus) > 1:
             table.append(_row((f"mean of {len(taus)} tasks", *rest), mean_tau(taus), 0, []))
@@ -136,7 +141,7 @@ def _scores(methods: dict[str, list[Figure]]) -> _Scores:
         units = by_unit(group)
         score[method] = float(np.mean([np.mean([f.value for f in unit]) for unit in units]))
         draws[method] = over_seeds([np.mean([_draws(f) for f in unit], axis=0) for unit in units], shared=True)
-    return _Scores(score, draws)
+    return _Scores(score, draws, next(iter(methods.values()))[0].direction)
 
 
 def _draws(figure: Figure) -> Floats:
@@ -158,6 +163,12 @@ def _tied(scores: _Scores, methods: Sequence[str]) -> int:
     return sum(n * (n - 1) // 2 for n in Counter(scores.score[m] for m in methods).values())
 
 
+def _order(scores: _Scores, methods: Sequence[str]) -> str:
+    """Methods from best to worst with their scores, as they stand on the board."""
+    best = sorted(methods, key=lambda m: (-scores.direction * scores.score[m], m))
+    return " > ".join(f"{m} {scores.score[m]:.3f}" for m in best)
+
+
 def _row(key: Sequence[str], tau: Tau, tied: int, out: Sequence[str]) -> dict[str, object]:
-    values = (*key, tau.methods, tau.value, tau.low, tau.high, tied, ";".join(out))
+    values = (*key, tau.methods, tau.value, tau.low, tau.high, tied, ";".join(out), "", "")
     return dict(zip(COLUMNS, values, strict=True))

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from bench.board.agreement import agreement, mean_tau, tau_b, tau_interval
-from tests.board.records import area, load, record, roc
+from bench.metric import Measurement
+from tests.board.records import N, area, load, record, roc
 
 METHODS = ("a", "b", "c", "d", "e", "f")
 NATURAL = "planted[variant=natural]"
@@ -74,6 +75,21 @@ def test_two_boards_by_hand():
     assert (row.task, row.level, row.metric, row.methods, row.tied) == ("ioi", "edge", "area_log", 6, 0)
     assert row.tau == pytest.approx(13 / 15) and row.low < row.tau <= row.high
     assert row.left_out == "alone"
+    assert row.planted.startswith("f 0.600 > e 0.500 > d 0.400")
+    assert row.natural.startswith("f 0.600 > e 0.500 > c 0.400")
+
+
+def test_where_less_is_better_the_least_comes_first():
+    """Circuits of all sizes that restore the share `level`: a distance of about 1 - level."""
+
+    def distance(level):
+        arrays = area(level).arrays
+        circuits = np.repeat(arrays["circuits"][:, :, 1:2], 10, axis=2)
+        return Measurement("cmd_mib", "1", "counterfactual", "ok", "", {**arrays, "circuits": circuits}, ("0",) * N)
+
+    models = [(model, m, x) for model in ("planted", NATURAL) for m, x in (("a", 0.2), ("b", 0.9))]
+    row = agreement([record(m, distance(x), model=model) for model, m, x in models], load).iloc[0]
+    assert row.metric == "cmd_mib" and row.planted.startswith("b 0.1") and row.tau == 1.0 and math.isnan(row.low)
 
 
 def test_figures_against_the_truth_agree_too_and_tasks_are_averaged():
