@@ -42,10 +42,12 @@ class Case:
 
     def values(self, facts: Mapping[str, Fact]) -> dict[str, str]:
         """The causal model's values."""
-        words = self.words(facts)
-        words |= {"M": facts[self.subject].language} if self.subject in facts else {}
-        words |= {"F": facts[self.told].language} if self.setting == PREMISE else {}
-        return CAUSAL.values(self.setting, self.decision, words)
+        memory = facts[self.subject].language if self.subject in facts else ""
+        stated = facts[self.told].language if self.told else ""
+        if self.setting == PREMISE:
+            country = facts[self.told].country
+            return CAUSAL.values(self.setting, self.decision, self.subject, "", memory, stated, country)
+        return CAUSAL.values(self.setting, self.decision, self.subject, stated, memory)
 
     def prompt(self, facts: Mapping[str, Fact]) -> Prompt:
         """Text, answer, values, and the words at named positions: S1 and S (the subject's first and last mention),

@@ -54,8 +54,9 @@ class Hallucination(GeneratedTask):
 
     Labels, in ``values``: ``source`` (context, memory, premise) and ``hallucinated``, which says whether the answer
     goes against what it ought to rest on: in ``conflict`` the text (yes where memory's answer stands against it, as
-    faithfulness to a given document is judged), in ``premise`` the facts (yes where a false premise is followed). Both
-    label the answer that is counted as right, so they label a model's own answer where the model gives that one.
+    faithfulness to a given document is judged), in ``premise`` the facts (yes where a false premise is followed). They
+    label the answer that is counted as right, so they tell what a model did where it gives that answer. ``values``
+    also has what the text, memory and the premise hold (``context``, ``memory``, ``premise``), used or not.
 
     Sources: ReDeEP, arXiv:2410.11414 (context against parametric knowledge), FAITH, arXiv:2402.19103 (false-premise
     heads) and PH3, arXiv:2402.18154 (memory heads and context heads); templates and fillers are our own.

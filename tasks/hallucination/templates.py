@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 CONTEXT, MEMORY, PREMISE = "context", "memory", "premise"
+SAID = {CONTEXT: "C", MEMORY: "M", PREMISE: "F"}
+"""The causal model's variable that holds what each source of an answer says."""
 CONFLICT, RECALL, COPY = "conflict", "recall", "copy"
 SETTINGS = (CONFLICT, PREMISE, RECALL, COPY)
 

@@ -23,6 +23,7 @@ CAUSAL = HallucinationCausalModel()
 LANGUAGE = {word: fact.language for fact in FACTS for word in (fact.city, fact.country)}
 LANGUAGES = {fact.language for fact in FACTS}
 ANSWERS = {"context": "C", "memory": "M", "premise": "F"}
+INPUTS = tuple(ANSWERS)
 CUES = {
     "claims": "context", "believes": "context", "insists": "context",
     "knows": "memory", "learned": "memory", "sees": "memory", "no part": "memory", "outside": "memory",
@@ -67,18 +68,18 @@ def data(kind="word_level", seed=0, setting="all"):
 
 def read(prompt: str) -> dict[str, str]:
     """The values, off the text: its cue, its last subject, and the language or country that is stated."""
-    found = dict.fromkeys(("S", "O", "M", "C", "F"), "")
+    found = dict.fromkeys(("S", "O", "M", "C", "F", *INPUTS), "")
     found["S"] = re.findall(r"(?:in|like) ([A-Z]\w+)", prompt)[-1 if ". " in prompt else 0]
-    found["M"] = LANGUAGE.get(found["S"], "")
+    found["memory"] = LANGUAGE.get(found["S"], "")
     if stated := re.search(r"speak (\w+)\.", prompt):
-        found["C"] = stated[1]
+        found["context"] = stated[1]
     if stated := re.search(r"(?:of|within|outside|inside) (\w+), speak$", prompt):
-        found["O"], found["F"] = stated[1], LANGUAGE[stated[1]]
+        found["O"], found["premise"] = stated[1], LANGUAGE[stated[1]]
     (cue,) = {cue for cue in CUES if re.search(rf"\b{cue}\b", prompt.split(". ")[-1])}
     found["G"] = found["source"] = CUES[cue]
-    answer = found[ANSWERS[found["G"]]]
-    against = (found["C"] and found["G"] == "memory" and answer != found["C"]) or (
-        found["O"] and found["G"] == "premise" and answer != found["M"]
+    answer = found[ANSWERS[found["G"]]] = found[found["G"]]
+    against = (found["context"] and found["G"] == "memory" and answer != found["context"]) or (
+        found["O"] and found["G"] == "premise" and answer != found["memory"]
     )
     return {**found, "hallucinated": "yes" if against else "no", "answer": answer}
 
@@ -105,7 +106,7 @@ def test_values_labels_and_answers_agree_with_a_separate_reading_of_every_prompt
 def test_the_wrong_answer_is_the_other_source_s_and_where_there_is_none_another_language():
     for row in support.rows(data()):
         values = row["values"]
-        others = {values[name] for name in ("C", "F", "M") if values[name]} - {row["answer"]}
+        others = {values[name] for name in INPUTS if values[name]} - {row["answer"]}
         if values["setting"] in ("conflict", "premise"):
             assert {row["wrong"]} == others
             assert row["wrong"] == row["counterfactuals"]["cue"]["answer"]
@@ -114,16 +115,17 @@ def test_the_wrong_answer_is_the_other_source_s_and_where_there_is_none_another_
 
 
 CHANGED = {
-    ("conflict", "everything"): "S M C G", ("conflict", "cue"): "G", ("conflict", "context"): "C",
-    ("conflict", "subject"): "S M", ("conflict", "agree"): "C", ("conflict", "true_premise"): "S M",
-    ("premise", "everything"): "S M F G", ("premise", "cue"): "G", ("premise", "context"): "F",
-    ("premise", "subject"): "S M", ("premise", "agree"): "S M", ("premise", "true_premise"): "F",
-    ("recall", "everything"): "S M", ("recall", "cue"): "", ("recall", "context"): "",
-    ("recall", "subject"): "S M", ("recall", "agree"): "", ("recall", "true_premise"): "",
-    ("copy", "everything"): "S C", ("copy", "cue"): "", ("copy", "context"): "C",
-    ("copy", "subject"): "S", ("copy", "agree"): "S M", ("copy", "true_premise"): "S M",
+    ("conflict", "everything"): "S context G", ("conflict", "cue"): "G", ("conflict", "context"): "context",
+    ("conflict", "subject"): "S", ("conflict", "agree"): "context", ("conflict", "true_premise"): "S",
+    ("premise", "everything"): "S premise G", ("premise", "cue"): "G", ("premise", "context"): "premise",
+    ("premise", "subject"): "S", ("premise", "agree"): "S", ("premise", "true_premise"): "premise",
+    ("recall", "everything"): "S", ("recall", "cue"): "", ("recall", "context"): "",
+    ("recall", "subject"): "S", ("recall", "agree"): "", ("recall", "true_premise"): "",
+    ("copy", "everything"): "S context", ("copy", "cue"): "", ("copy", "context"): "context",
+    ("copy", "subject"): "S", ("copy", "agree"): "S", ("copy", "true_premise"): "S",
 }  # fmt: skip
-"""Variables that a counterfactual changes; what is made true of a subject in premise is presupposed, too."""
+"""What a counterfactual changes of subject, statement and decision; what is made true of a subject in premise is
+presupposed, too."""
 
 
 @pytest.mark.parametrize("kind", trained.KINDS)
@@ -132,7 +134,8 @@ def test_counterfactuals_change_what_they_say_and_interchange_gives_their_answer
         clean = row["values"]
         assert set(row["counterfactuals"]) == set(Hallucination.counterfactuals)
         for name, other in row["counterfactuals"].items():
-            differ = {v for v in CAUSAL.variables if clean[v] != other["values"][v]}
+            there = other["values"]
+            differ = {v for v in ("S", "context", "premise", "G") if clean[v] != there[v]}
             assert other["prompt"] != row["prompt"]
             if name != "random":
                 wanted = set(CHANGED[clean["setting"], name].split())
@@ -140,17 +143,19 @@ def test_counterfactuals_change_what_they_say_and_interchange_gives_their_answer
                     wanted.add("G")
                 assert differ == wanted, (row["prompt"], other["prompt"])
             found = clean
-            for variable in differ:
-                found = CAUSAL.interchange(found, other["values"], variable)
+            for variable in (v for v in CAUSAL.variables if clean[v] != there[v]):
+                found = CAUSAL.interchange(found, there, variable)
             assert CAUSAL.answer(found) == other["answer"]
-            assert found["hallucinated"] == other["values"]["hallucinated"]
+            assert {v: found[v] for v in CAUSAL.variables} == {v: there[v] for v in CAUSAL.variables}
+            if not differ & {"context", "premise"}:
+                assert found["hallucinated"] == there["hallucinated"]
 
 
 def test_agree_and_true_premise_leave_no_conflict_and_no_hallucination():
     for row in support.rows(data()):
         for name in ("agree", "true_premise"):
             values = row["counterfactuals"][name]["values"]
-            assert len({values[v] for v in ("M", "C", "F") if values[v]}) == 1
+            assert len({values[v] for v in INPUTS if values[v]}) == 1
             assert values["hallucinated"] == "no"
 
 
@@ -164,7 +169,7 @@ def test_positions_decode_to_what_they_name(kind):
         assert word("S1") == word("S") == values["S"]
         assert (at["S1"] < at["S"]) == (values["setting"] in ("conflict", "copy"))
         assert any(cue.split()[-1] == word("CUE") and CUES[cue] == values["G"] for cue in CUES)
-        told = values["C"] or values["O"]
+        told = values["context"] or values["O"]
         assert word("TOLD") == told if told else word("TOLD") in PEOPLE
         assert (word("END"), at["END"]) == ("speak", len(row["ids"]) - 1)
 
@@ -176,26 +181,49 @@ def test_examples_by_hand():
 
 
 def test_interchange_by_hand():
-    told = CAUSAL.values("conflict", "context", {"S": "Paris", "M": "French", "C": "Dutch"})
-    known = CAUSAL.values("conflict", "memory", {"S": "Rome", "M": "Italian", "C": "Greek"})
-    said = {variable: CAUSAL.interchange(told, known, variable)["answer"] for variable in CAUSAL.variables}
-    assert said == {"S": "Dutch", "M": "Dutch", "C": "Greek", "F": "Dutch", "G": "French"}
-    assert {v: CAUSAL.interchange(known, told, v)["answer"] for v in "SMCG"} == {
-        "S": "French", "M": "French", "C": "Italian", "G": "Greek",
-    }  # fmt: skip
-    set_off = CAUSAL.interchange(told, known, "G")
-    assert (set_off["source"], set_off["hallucinated"], told["hallucinated"]) == ("memory", "yes", "no")
-    put_back = CAUSAL.interchange(CAUSAL.interchange(known, told, "S"), known, "M")
-    assert (put_back["S"], put_back["answer"]) == ("Paris", "Italian")
-    with pytest.raises(KeyError, match="S, M, C, F, G"):
-        CAUSAL.interchange(told, known, "X")
+    dutch = CAUSAL.values("conflict", "context", "Paris", "Dutch", "French")
+    greek = CAUSAL.values("conflict", "context", "Rome", "Greek", "Italian")
+    known = CAUSAL.values("conflict", "memory", "Oslo", "Polish", "Norwegian")
+    assert (dutch["C"], dutch["M"], known["C"], known["M"]) == ("Dutch", "", "", "Norwegian")
+
+    def said(base, source):
+        return {variable: CAUSAL.interchange(base, source, variable)["answer"] for variable in CAUSAL.variables}
+
+    assert said(dutch, greek) == {"S": "Dutch", "M": "Dutch", "C": "Greek", "F": "Dutch", "G": "Dutch"}
+    assert said(dutch, known) == {"S": "Dutch", "M": "", "C": "", "F": "Dutch", "G": "French"}
+    assert said(known, dutch) == {"S": "French", "M": "", "C": "", "F": "Norwegian", "G": "Polish"}
+    with pytest.raises(KeyError, match="S, G, M, C, F"):
+        CAUSAL.interchange(dutch, known, "X")
+
+
+def test_the_decision_sets_a_hallucination_off_and_stops_it():
+    told = CAUSAL.values("conflict", "context", "Paris", "Dutch", "French")
+    known = CAUSAL.values("conflict", "memory", "Oslo", "Polish", "Norwegian")
+    assert (told["hallucinated"], known["hallucinated"]) == ("no", "yes")
+    set_off, stopped = CAUSAL.interchange(told, known, "G"), CAUSAL.interchange(known, told, "G")
+    assert (set_off["source"], set_off["hallucinated"]) == ("memory", "yes")
+    assert (stopped["source"], stopped["hallucinated"]) == ("context", "no")
+    put = CAUSAL.values("premise", "premise", "Paris", memory="French", premise="Spanish", o="Spain")
+    denied = CAUSAL.values("premise", "memory", "Oslo", memory="Norwegian", premise="Polish", o="Poland")
+    assert (put["hallucinated"], denied["hallucinated"]) == ("yes", "no")
+    assert CAUSAL.interchange(put, denied, "G")["answer"] == "French"
+    assert CAUSAL.interchange(put, denied, "G")["hallucinated"] == "no"
+
+
+def test_restoring_what_memory_says_undoes_another_subject():
+    base = CAUSAL.values("recall", "memory", "Rome", memory="Italian")
+    source = CAUSAL.values("recall", "memory", "Oslo", memory="Norwegian")
+    moved = CAUSAL.interchange(base, source, "S")
+    assert (moved["S"], moved["M"], moved["answer"]) == ("Oslo", "Norwegian", "Norwegian")
+    restored = CAUSAL.interchange(moved, base, "M")
+    assert (restored["S"], restored["answer"]) == ("Oslo", "Italian")
 
 
 def test_an_interchange_that_asks_for_what_is_not_there_says_nothing():
-    copied = CAUSAL.values("copy", "context", {"S": "Tom", "C": "Dutch"})
-    known = CAUSAL.values("recall", "memory", {"S": "Rome", "M": "Italian"})
+    copied = CAUSAL.values("copy", "context", "Tom", "Dutch")
+    known = CAUSAL.values("recall", "memory", "Rome", memory="Italian")
     found = CAUSAL.interchange(copied, known, "G")
-    assert (found["answer"], found["hallucinated"]) == ("", "")
+    assert (found["answer"], found["source"], found["hallucinated"]) == ("", "", "")
 
 
 @pytest.mark.parametrize("setting", ["conflict", "premise"])
@@ -205,7 +233,7 @@ def test_sources_and_labels_are_balanced_so_that_one_source_alone_gets_half(sett
         part = list(data(setting=setting).split(split))
         assert set(Counter(row["values"]["G"] for row in part).values()) == {len(part) // 2}
         assert set(Counter(row["values"]["hallucinated"] for row in part).values()) == {len(part) // 2}
-    for name in ("C", "M", "F"):
+    for name in INPUTS:
         right = sum(row["values"][name] == row["answer"] for row in rows)
         assert right in (0, len(rows) / 2), "a model that always takes one source is right on half"
     assert max(Counter(row["answer"] for row in rows).values()) < len(rows) / 4
