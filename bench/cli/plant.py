@@ -1,102 +1,83 @@
-"""bench plant task=TASK model.seed=SEED [out=DIRECTORY] [--verify]: train a planted model again.
+"""bench plant task=TASK model.seed=SEED [model.variant=NAME] [out=DIRECTORY]: train a planted model again.
+bench plant [task=TASK] [model.seed=SEED] [model.variant=NAME] [out=DIRECTORY] --verify: measure evidence again.
 
   bench plant task=ioi model.seed=0                writes planted/ioi/seed0
   bench plant task=ioi model.seed=0,1 out=models   writes models/seed0 and models/seed1
-  bench plant task=ioi model.seed=0 --verify       trains nothing; measures the shipped model's evidence again
-  bench plant task=ioi model.seed=0 out=models --verify
+  bench plant --verify                             the evidence of all shipped models, from their weights
+  bench plant task=ioi --verify                    of one task's; with model.seed=0, of one model
+  bench plant task=ioi out=models --verify         of the models in a directory
 
-Training takes up to an hour on 2 cores and goes on where it was when it was stopped.
+A task may ship several variants; the default one needs no name, the others go into directories of their own.
+Training takes up to an hour on 2 cores and goes on where it was when it was stopped. With --verify nothing is trained;
+models are measured side by side on `threads` processors (all of them unless set), and the exit code is 1 when one
+falls short.
 """
 
 from __future__ import annotations
 
-import importlib
-import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from bench.cli import evidence
 from bench.cli.compose import Config, composer, split_arguments
+from bench.cli.planters import no_variant, planters
 from bench.harness.errors import CallError
-from bench.registry import Registries, discover
+from bench.harness.models import variant_of
+from bench.registry import discover
 
 VERIFY = "--verify"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Plant or verify the seeds asked for; the exit code."""
+    """Plant or verify what is asked for; the exit code."""
     positionals, flags, overrides = split_arguments(arguments, [VERIFY])
     if positionals:
-        raise CallError(f"`bench plant` takes task= and model.seed=; what is {positionals[0]!r}?")
+        raise CallError(f"`bench plant` takes task=, model.seed= and model.variant=; what is {positionals[0]!r}?")
     registries = discover()
     with composer(overrides, registries) as hydra:
-        fixed, sweep = hydra.expand()
-        configs = list(hydra.configs(fixed, sweep))
-        own_out = "out" in hydra.named()
+        configs = list(hydra.configs(*hydra.expand()))
+        named = hydra.named()
+    if flags:
+        return evidence.run(configs, named, registries)
     for config in configs:
-        task = registries.tasks.load(config["task"]["name"])()
-        seed = int(config["model"]["seed"])
-        planter = _planter(config["task"]["name"], registries)
-        if flags:
-            _verify(planter, _shipped(task, seed, config, own_out))
-            continue
-        where = (Path(config["out"]) if own_out else Path("planted") / task.name) / f"seed{seed}"
-        _plant(planter, seed, where, config)
+        task, variant = config["task"]["name"], variant_of(config["model"])
+        found = planters(task, registries)
+        if variant is not None and variant not in found:
+            raise no_variant(task, variant, found)
+        root = Path(config["out"]) if "out" in named else Path("planted") / task
+        _plant(found[variant if variant is not None else next(iter(found))], root, config)
     return 0
 
 
-def _planter(name: str, registries: Registries) -> ModuleType:
-    """The module ``plant`` beside the task."""
-    package = registries.tasks.load(name).__module__.rpartition(".")[0]
-    try:
-        return importlib.import_module(f"{package}.plant")
-    except ModuleNotFoundError as error:
-        if error.name != f"{package}.plant":
-            raise
-        raise CallError(f"the task {name} has no planted models") from error
-
-
-def _plant(planter: ModuleType, seed: int, where: Path, config: Config) -> None:
+def _plant(planter: Any, root: Path, config: Config) -> None:
     import torch
 
+    seed = int(config["model"]["seed"])
+    where = planter.folder(root) / f"seed{seed}"
     if (where / "config.json").exists():
         raise CallError(f"{where} is there already: move it away, or name another place with out=DIRECTORY")
     where.parent.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(int(config["threads"] or 1))
-    with _Bar() as bar:
-        planter.plant(seed, where, bar.update)
+    try:
+        with Bar() as bar:
+            planter.plant(seed, where, root, bar.update)
+    except ValueError as error:
+        raise CallError(str(error)) from error
     print(where)
 
 
-def _shipped(task: Any, seed: int, config: Config, own_out: bool) -> Path:
-    if own_out:
-        return Path(config["out"]) / f"seed{seed}"
-    shipped = task.planted()
-    if seed not in shipped:
-        have = ", ".join(map(str, shipped)) or "none"
-        raise CallError(f"no planted model of {task.name} with seed {seed} is shipped (there are: {have})")
-    return Path(shipped[seed])
+class Bar:
+    """A progress bar on a terminal; in a pipe a line now and then, or nothing where `quiet`."""
 
-
-def _verify(planter: ModuleType, where: Path) -> None:
-    if not (where / "config.json").exists():
-        raise CallError(f"{where} is no planted model: it has no config.json")
-    found = planter.verify(where)
-    table: Callable[..., str] | None = getattr(planter, "table", None)
-    print(table([where]) if table else json.dumps(found, indent=1, sort_keys=True))
-
-
-class _Bar:
-    """A progress bar on a terminal, a line now and then in a pipe."""
-
-    def __init__(self) -> None:
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._bar: Any = None
         self._task: Any = None
         self._said = 0
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> Bar:
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import Progress
@@ -114,6 +95,6 @@ class _Bar:
         """Take a step's news."""
         if self._bar is not None:
             self._bar.update(self._task, completed=done, total=total, description=text or "planting")
-        elif total and done * 10 // total > self._said:
+        elif total and not self._quiet and done * 10 // total > self._said:
             self._said = done * 10 // total
             print(f"{done}/{total} {text}", file=sys.stderr, flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from bench.planting.evidence.circuit import Circuit, draft
 from bench.planting.evidence.figures import Fresh, classify, evidence
 from bench.planting.evidence.measure import Measure
 from bench.planting.evidence.shipped import shipped
+from bench.planting.evidence.summary import summary
 from bench.planting.evidence.table import Row, markdown
 from bench.planting.export import load, save
 from bench.planting.model import PlantedModel
-from bench.planting.permute import permuted
+from bench.planting.permute import permuted, renaming
 from bench.planting.spec import Pairs, PlantSpec
 from bench.planting.train import Progress, code_hash, one_thread, train
 
@@ -140,11 +141,22 @@ class Planting:
         with one_thread():
             return evidence(circuit, spec, self._measures(spec, load(Path(directory)), pairs))
 
-    def row(self, directory: Path, figures: dict[str, Any] | None = None) -> Row:
-        """A model's line in tables: its claim, its spec and its figures, measured again where none are given."""
-        circuit = Circuit.read(Path(directory) / "circuit.json")
-        return Row(circuit, self.spec_of(circuit.seed, circuit.variant), figures or self.verify(directory))
+    def summary(self, figures: dict[str, Any]) -> dict[str, Any]:
+        """A model's line in the table of all planted models."""
+        return summary(figures)
+
+    def details(self, found: Mapping[Path, dict[str, Any]]) -> str:
+        """Markdown of the evidence of directories, given their figures."""
+        return markdown([self._row(Circuit.read(d / "circuit.json"), figures) for d, figures in found.items()])
+
+    def _row(self, circuit: Circuit, figures: dict[str, Any]) -> Row:
+        """A model in the tables, by the spec's own names."""
+        row = Row(circuit, self.spec_of(circuit.seed, circuit.variant), figures)
+        if not self.permute:
+            return row
+        spec = self.spec(self.variant(circuit.variant))
+        return row.as_the_task_has_it(spec, renaming(spec.shape, circuit.seed))
 
     def table(self, directories: Iterable[Path]) -> str:
-        """Markdown of the evidence of several directories, measured again."""
-        return markdown([self.row(Path(d)) for d in directories])
+        """Markdown of the evidence of directories, measured again."""
+        return self.details({Path(d): self.verify(Path(d)) for d in directories})

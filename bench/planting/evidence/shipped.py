@@ -16,13 +16,14 @@ def shipped(task: Path, variant: str | None = None) -> dict[int, Path]:
 
     The default variant may be asked for by the name that its models' circuit.json has.
     """
-    models = _seeds(folder(task / "planted", variant))
+    models = by_seed(folder(task / "planted", variant))
     if models or variant is None:
         return models
-    return {seed: path for seed, path in _seeds(task / "planted").items() if _variant(path) == variant}
+    return {seed: path for seed, path in by_seed(task / "planted").items() if _variant(path) == variant}
 
 
-def _seeds(root: Path) -> dict[int, Path]:
+def by_seed(root: Path) -> dict[int, Path]:
+    """The models in a folder of models, by seed, in order."""
     found = (path.parent for path in root.glob("seed*/config.json"))
     named = {path.name.removeprefix("seed"): path for path in found}
     return {int(seed): named[seed] for seed in sorted((s for s in named if s.isdigit()), key=int)}

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from bench.planting.evidence.circuit import Circuit
 from bench.planting.evidence.figures import CHANCE, EDGE_COST, LEAST, LIFT, NODE_COST, chains, movers
 from bench.planting.evidence.measure import ABLATIONS
 from bench.planting.spec import PlantSpec
+
+_HEAD = re.compile(r"a\d+\.h\d+")
 
 
 class Row(NamedTuple):
@@ -16,6 +22,22 @@ class Row(NamedTuple):
     circuit: Circuit
     spec: PlantSpec
     figures: dict[str, Any]
+    places: dict[str, str] = {}
+    """For models whose heads go by other names than the task's: the task's name to the model's."""
+
+    def as_the_task_has_it(self, spec: PlantSpec, rename: Callable[[str], str]) -> Row:
+        """The same by the names of the task's own spec, which `rename` takes to this model's."""
+        back = {rename(name): name for name in self.spec.graph.nodes}
+
+        def original(value: Any) -> Any:
+            if isinstance(value, str):
+                return _HEAD.sub(lambda found: back[found[0]], value)
+            if isinstance(value, dict):
+                return {original(key): original(entry) for key, entry in value.items()}
+            return [original(entry) for entry in value] if isinstance(value, list) else value
+
+        parts = {name: original(getattr(self.circuit, name)) for name in ("nodes", "edges", "variables", "groups")}
+        return Row(replace(self.circuit, **parts), spec, original(self.figures), {new: old for old, new in back.items()})
 
     @property
     def name(self) -> str:
@@ -44,15 +66,29 @@ def _head(rows: list[Row]) -> str:
     counts = {name: len(edges) for name, edges in circuit.edges.items()}
     about = f"\n{spec.checks.about.strip()}\n" if spec.checks.about else ""
     groups = "".join(f"\nNodes of {g} in the first model: {', '.join(n) or 'none'}." for g, n in circuit.groups.items())
-    return f"""# Evidence of the planted models
+    text = f"""Measured from the shipped weights on {figures["n"]} fresh pairs per figure. Accuracy is the first of the
+        whole vocabulary. Interchange accuracy counts only pairs whose counterfactual answer differs from the base's and
+        whose base and source the model answers right."""
+    text += ' "Odd sources" have no answer.' if spec.checks.odd else ""
+    text += f" Costs are the largest over the settings {', '.join(spec.checks.settings)}." if spec.checks.settings else ""
+    return f"""# Evidence of the planted models: {circuit.task}{f", {circuit.variant}" if circuit.variant else ""}
 
-Measured from the shipped weights on {figures["n"]} fresh pairs per figure. Accuracy is the first of the whole
-vocabulary. Interchange accuracy counts only pairs whose counterfactual answer differs from the base's and whose base
-and source the model answers right. "odd sources" have no answer. Costs are the largest over the settings that the task
-names.
+{textwrap.fill(" ".join(text.split()), 118)}
 {about}{groups}
 Edges of the first model: {counts["in"]} in, {counts["out"]} out, {counts["undetermined"]} undetermined.
-"""
+{_places(rows)}"""
+
+
+def _places(rows: list[Row]) -> str:
+    """Where each seed has the heads of the mechanism, for models that have them in different places."""
+    if not any(row.places for row in rows):
+        return ""
+    names = [name for name in rows[0].spec.roles if "." in name]
+    head = ["head", *(row.name for row in rows)]
+    lines = [["`" + name + "`", *(row.places.get(name, name) for row in rows)] for name in names]
+    table = ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *lines)]
+    text = "Seeds have the mechanism in different heads. The tables name them as the task does:"
+    return "\n" + text + "\n\n" + "\n".join(table) + "\n"
 
 
 def _table(rows: list[Row], lines: list[list[str]]) -> str:
