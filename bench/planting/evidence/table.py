@@ -37,7 +37,8 @@ class Row(NamedTuple):
             return [original(entry) for entry in value] if isinstance(value, list) else value
 
         parts = {name: original(getattr(self.circuit, name)) for name in ("nodes", "edges", "variables", "groups")}
-        return Row(replace(self.circuit, **parts), spec, original(self.figures), {new: old for old, new in back.items()})
+        places = {of_task: name for name, of_task in back.items()}
+        return Row(replace(self.circuit, **parts), spec, original(self.figures), places)
 
     @property
     def name(self) -> str:
@@ -62,7 +63,7 @@ def markdown(rows: list[Row]) -> str:
 
 
 def _head(rows: list[Row]) -> str:
-    circuit, spec, figures = rows[0]
+    circuit, spec, figures, _ = rows[0]
     counts = {name: len(edges) for name, edges in circuit.edges.items()}
     about = f"\n{spec.checks.about.strip()}\n" if spec.checks.about else ""
     groups = "".join(f"\nNodes of {g} in the first model: {', '.join(n) or 'none'}." for g, n in circuit.groups.items())
@@ -70,7 +71,8 @@ def _head(rows: list[Row]) -> str:
         whole vocabulary. Interchange accuracy counts only pairs whose counterfactual answer differs from the base's and
         whose base and source the model answers right."""
     text += ' "Odd sources" have no answer.' if spec.checks.odd else ""
-    text += f" Costs are the largest over the settings {', '.join(spec.checks.settings)}." if spec.checks.settings else ""
+    if spec.checks.settings:
+        text += f" Costs are the largest over the settings {', '.join(spec.checks.settings)}."
     return f"""# Evidence of the planted models: {circuit.task}{f", {circuit.variant}" if circuit.variant else ""}
 
 {textwrap.fill(" ".join(text.split()), 118)}
@@ -126,7 +128,7 @@ def _names(rows: list[Row], *keys: str) -> list[str]:
 
 
 def _asked(rows: list[Row]) -> list[list[str]]:
-    circuit, spec, _ = rows[0]
+    circuit, spec, _, _ = rows[0]
     names, least = list(circuit.variables), f">= {LEAST}"
     lines = [_line(rows, "accuracy", ">= 0.99", "accuracy")]
     for name, bound in spec.checks.bounds.items():
