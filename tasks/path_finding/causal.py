@@ -13,7 +13,8 @@ class PathFindingCausalModel(CausalModel):
 
     A step that would reach the root, and all after it, is empty. The values of a prompt also hold its inputs: ``root``,
     ``goal`` and ``tree``, the edges in the order of the prompt. Where a step is set to a node that is not below the
-    base's root, or is empty in one of the two prompts, nothing is predicted: the answer is empty.
+    base's root, or too deep for the steps that are left, or is empty in one of the two prompts, nothing is predicted:
+    the answer is empty.
     """
 
     def __init__(self, depth: int) -> None:
@@ -36,10 +37,11 @@ class PathFindingCausalModel(CausalModel):
         node = source[variable]
         if variable == "answer":
             return {**base, "answer": node}
-        edges = [edge.split(">") for edge in base["tree"].split()]
-        parents = {child: parent for parent, child in edges}
+        parents = {child: parent for parent, child in (edge.split(">") for edge in base["tree"].split())}
         path = [node, *ancestors(parents, node)] if base[variable] and node in parents else []
-        return {**base, **self._from(self.steps.index(variable), path or [node]), "answer": path[-1] if path else ""}
+        step = self.steps.index(variable)
+        reached = 0 < len(path) <= len(self.steps) - step
+        return {**base, **self._from(step, path or [node]), "answer": path[-1] if reached else ""}
 
     def _from(self, step: int, path: list[str]) -> dict[str, str]:
         """The steps from number ``step`` on, the nodes of ``path`` first and then empty."""

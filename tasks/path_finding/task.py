@@ -13,7 +13,7 @@ from tasks._common.together import found, together
 from tasks.path_finding.causal import PathFindingCausalModel
 from tasks.path_finding.fillers import CAPITALS, LETTERS, NUMBERS
 from tasks.path_finding.templates import TEMPLATES
-from tasks.path_finding.trees import Problem, ancestors, grow
+from tasks.path_finding.trees import Problem, grow, relabelled, swapped
 
 NODES, DEPTH, LEAST_DEPTH = 8, 3, 2
 
@@ -112,11 +112,11 @@ class PathFinding(GeneratedTask):
         depths = range(LEAST_DEPTH, self.depth + 1)
         goal_depth = depths[number // len(pool["templates"]) % len(depths)]
         problem = grow(rng, pick(rng, pool["names"], self.nodes), self.depth, goal_depth)
-        clean, goal = self._prompt(template, problem), self._prompt(template, _other_goal(problem))
+        clean, goal = self._prompt(template, problem), self._prompt(template, problem.turned())
         others = {
             "goal": goal,
-            "swap": self._prompt(template, _swapped(problem, rng)),
-            "relabel": self._prompt(template, _relabelled(problem, rng)),
+            "swap": self._prompt(template, swapped(problem, rng)),
+            "relabel": self._prompt(template, relabelled(problem, rng)),
             "random": self._prompt(template, self._afresh(problem, pool["names"], goal_depth, rng)),
         }
         spans = {**clean.spans, "WRONG": goal.spans["ANSWER"]}
@@ -149,24 +149,6 @@ class PathFinding(GeneratedTask):
         used = {problem.root, *problem.parents}
         rest = [name for name in names if name not in used]
         return grow(rng, pick(rng, rest if len(rest) >= self.nodes else names, self.nodes), self.depth, goal_depth)
-
-
-def _other_goal(problem: Problem) -> Problem:
-    return Problem(problem.edges, problem.root, problem.other, problem.goal)
-
-
-def _swapped(problem: Problem, rng: np.random.Generator) -> Problem:
-    """Two nodes of one depth, on the ways to the two goals and not right below the root, with parents exchanged."""
-    ways = [[goal, *ancestors(problem.parents, goal)][:-1] for goal in (problem.goal, problem.other)]
-    below = int(rng.integers(min(map(len, ways))))
-    return problem.exchanged(*(way[-1 - below] for way in ways))
-
-
-def _relabelled(problem: Problem, rng: np.random.Generator) -> Problem:
-    """Every name becomes another: the nodes, in random order, take each the next one's."""
-    names = [problem.root, *problem.parents]
-    order = pick(rng, names, len(names))
-    return problem.renamed(dict(zip(order, [*order[1:], order[0]], strict=True)))
 
 
 def find_positions(prompt: str, answer: str, wrong: str) -> Mapping[str, tuple[int, int]] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tasks._common import one
+from tasks._common import one, pick
 
 Parents = Mapping[str, str]
 """The parent of every node but the root."""
@@ -28,6 +28,10 @@ class Problem:
     @property
     def parents(self) -> dict[str, str]:
         return {child: parent for parent, child in self.edges}
+
+    def turned(self) -> Problem:
+        """The same tree with the other goal."""
+        return replace(self, goal=self.other, other=self.goal)
 
     def renamed(self, names: Mapping[str, str]) -> Problem:
         """The same tree with other names."""
@@ -69,3 +73,17 @@ def grow(rng: np.random.Generator, names: list[str], depth: int, goal_depth: int
     edges = tuple((parents[children[i]], children[i]) for i in rng.permutation(len(children)))
     goal, other = (goals[i] for i in rng.permutation(2))
     return Problem(edges, root, goal, other)
+
+
+def swapped(problem: Problem, rng: np.random.Generator) -> Problem:
+    """Two nodes of one depth, on the ways to the two goals and not right below the root, with parents exchanged."""
+    ways = [[goal, *ancestors(problem.parents, goal)][:-1] for goal in (problem.goal, problem.other)]
+    below = int(rng.integers(min(map(len, ways))))
+    return problem.exchanged(*(way[-1 - below] for way in ways))
+
+
+def relabelled(problem: Problem, rng: np.random.Generator) -> Problem:
+    """Every name becomes another: the nodes, in random order, take each the next one's."""
+    names = [problem.root, *problem.parents]
+    order = pick(rng, names, len(names))
+    return problem.renamed(dict(zip(order, [*order[1:], order[0]], strict=True)))
