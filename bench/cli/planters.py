@@ -1,7 +1,8 @@
 """What makes and checks a task's planted models, by variant: found beside the task's class.
 
-`<task package>.plant` has `planting` (a :class:`bench.planting.evidence.planting.Planting`). A package that also ships
-a model trained on the task alone has `<task package>.natural` with `natural`, which is the variant of that name.
+`<task package>.plant` has `planting` (a :class:`bench.planting.evidence.planting.Planting`). The variant `natural` is
+the model that is trained on the task alone; a task that trains it in a way of its own has `<task package>.natural` with
+`natural` (a :class:`bench.planting.natural.planting.NaturalPlanting`).
 """
 
 from __future__ import annotations
@@ -47,14 +48,20 @@ class Planter:
         return " ".join(part for part in (self.task, self.variant, directory.name) if part)
 
     def summary(self, figures: dict[str, Any]) -> Mapping[str, Any]:
-        """A model's line in the table of all; what falls short where the maker has no such lines."""
-        if hasattr(self.maker, "summary"):
+        """A model's line in the table of all; a natural model has few of its columns."""
+        if self.variant != NATURAL:
             return self.maker.summary(figures)
-        return {"falls short": ", ".join(figures["failed"]) or "-"}
+        least = min(found["accuracy"] for found in figures["settings"].values())
+        return {"accuracy": least, "falls short": ", ".join(figures["failed"]) or "-"}
 
     def details(self, found: Mapping[Path, dict[str, Any]]) -> str:
         """All figures of models as Markdown."""
-        return self.maker.details(found) if hasattr(self.maker, "details") else self.maker.table(found)
+        if self.variant != NATURAL:
+            return self.maker.details(found)
+        from bench.planting.evidence.circuit import Circuit
+        from bench.planting.natural.table import markdown
+
+        return markdown([(Circuit.read(path / "circuit.json"), figures) for path, figures in found.items()])
 
 
 def planters(task: str, registries: Registries) -> dict[str | None, Planter]:
@@ -65,8 +72,14 @@ def planters(task: str, registries: Registries) -> dict[str | None, Planter]:
         raise CallError(f"the task {task} has no planted models")
     names = planting.variants
     out = {name: Planter(task, name, names[0], planting) for name in names}
-    natural = _attribute(task, f"{package}.{NATURAL}", NATURAL)
-    return out if natural is None else out | {NATURAL: Planter(task, NATURAL, names[0], natural)}
+    natural = _attribute(task, f"{package}.{NATURAL}", NATURAL) or _natural(planting)
+    return out | {NATURAL: Planter(task, NATURAL, names[0], natural)}
+
+
+def _natural(planting: Any) -> Any:
+    from bench.planting.natural.planting import NaturalPlanting
+
+    return NaturalPlanting(planting)
 
 
 def no_variant(task: str, variant: str, found: Mapping[str | None, Planter]) -> CallError:
