@@ -55,6 +55,10 @@ class Arithmetic(GeneratedTask):
     """How numbers are written: ``digits``, ``compact`` or ``spelled``; the first that a tokenizer can read if None."""
     templates: Sequence[str] | None = None
     """Keys of :data:`tasks.arithmetic.templates.TEMPLATES`; all where None."""
+    screen_share: float = 0.75
+    """Share of screening prompts that the model must get right with a template or filler to keep it."""
+    screen_prompts: int = 12
+    """Screening prompts per template or filler; 0 switches screening off."""
 
     name = "arithmetic"
     version = "1"

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from bench.planting.evidence.checks import Checks
 
-FLIPS = ("pairs", "order", "trigger", "output")
-MIXED = {"random": 0.3, "moved": 0.1} | dict.fromkeys(FLIPS, 0.15)
-KINDS = ("random", "moved", *FLIPS)
+FLIPS = ("order", "trigger", "output")
+MIXED = {"random": 0.2, "moved": 0.1, "bigrams": 0.1} | dict.fromkeys(FLIPS, 0.2)
+KINDS = ("random", "moved", "bigrams", *FLIPS)
 
 _PROMPTS = (
     "Prompts have 12, 14 and 16 words alike. Sources: other prompts (`random`), other prompts about the same two "
     "triggers (`moved`), and the counterfactuals of the task; in `first`, which has no answer, another trigger stands "
     "where the one asked about was first mentioned. P is resampled at every place: what is then said is the word after "
     "the place where the source has the trigger asked about; pairs where it has none, or where another trigger stands "
-    "there, are not counted. Costs of nodes and edges are the largest of those over all kinds and over `pairs` alone."
+    "there, are not counted."
 )
 
 TRAINED = Checks(
     mixed=MIXED,
-    settings={"mixed": MIXED, "pairs": {"pairs": 1.0}},
     kinds=KINDS,
     odd={"first": 1.0},
     chains=(("T", "N"), ("P", "N")),
@@ -27,7 +26,6 @@ TRAINED = Checks(
 
 WRITTEN = Checks(
     mixed=MIXED,
-    settings={"mixed": MIXED, "pairs": {"pairs": 1.0}},
     kinds=KINDS,
     odd={"first": 1.0},
     chains=(("P", "N"),),

@@ -10,7 +10,7 @@ from tasks.induction.words import PLANTED_TRIGGERS, PLANTED_WORDS
 
 SPECIAL = ("<pad>", "<unk>")
 LENGTHS = (12, 14, 16)
-KINDS = {"pairs": 0.15, "output": 0.1, "trigger": 0.1, "order": 0.15, "moved": 0.15, "random": 0.25, "first": 0.1}
+KINDS = {"bigrams": 0.15, "output": 0.1, "trigger": 0.1, "order": 0.2, "moved": 0.15, "random": 0.2, "first": 0.1}
 TRIGGER, WORD = len(SPECIAL), len(SPECIAL) + len(PLANTED_TRIGGERS)
 """Ids of the first trigger and of the first word."""
 
@@ -26,6 +26,13 @@ def vocabulary() -> list[str]:
 def _distinct(rng: np.random.Generator, n: int, pool: int, k: int) -> np.ndarray:
     """n rows of k different numbers below `pool`."""
     return rng.random((n, pool)).argsort(1)[:, :k]
+
+
+def _without(rng: np.random.Generator, used: np.ndarray, first: int, pool: int, k: int) -> np.ndarray:
+    """A row of k different ids from `first` on, `pool` of them to choose from, for each row of `used`: none in it."""
+    score = rng.random((len(used), pool))
+    score += (used[:, :, None] == np.arange(first, first + pool)).any(1)
+    return score.argsort(1)[:, :k] + first
 
 
 def draw(rng: np.random.Generator, n: int, length: int) -> Draw:
@@ -54,18 +61,18 @@ def _sources(rng: np.random.Generator, base: Draw, kind: np.ndarray) -> Draw:
     rows, fresh = np.arange(n), draw(rng, n, length)
     afresh = np.isin(kind, ["random", "moved"])
     source = {key: np.where(_wide(afresh, base[key]), fresh[key], base[key]) for key in base}
-    swapped = np.isin(kind, ["pairs", "order"])
-    source["triggers"] = np.where(swapped[:, None], base["triggers"][:, ::-1], source["triggers"])
     source["triggers"] = np.where((kind == "moved")[:, None], base["triggers"], source["triggers"])
-    # `order` asks for the same trigger, now in the other place; `pairs` for the other one, now in the same place
+    source["triggers"] = np.where((kind == "order")[:, None], base["triggers"][:, ::-1], source["triggers"])
+    # `order` asks for the same trigger, which is now in the other place; `trigger` for the other one
     source["which"] = np.where(np.isin(kind, ["trigger", "order"]), 1 - base["which"], source["which"])
+    other = np.where(kind == "bigrams")[0]
+    source["triggers"][other] = _without(rng, base["triggers"][other], TRIGGER, len(PLANTED_TRIGGERS), 2)
     outputs = base["ids"][rows[:, None], base["places"][:, ::-1] + 1]
-    traded = np.where(np.isin(kind, ["pairs", "output"]))[0]
-    source["ids"] = source["ids"].copy()
+    outputs[other] = _without(rng, base["ids"][other], WORD, len(PLANTED_WORDS), 2)
+    traded = np.where(np.isin(kind, ["bigrams", "output"]))[0]
     source["ids"][traded[:, None], base["places"][traded] + 1] = outputs[traded]
     source = _place(source)
-    third = _distinct(rng, n, len(PLANTED_TRIGGERS), 3) + TRIGGER
-    third = third[rows, (third[:, :, None] == base["triggers"][:, None]).any(2).argmin(1)]
+    third = _without(rng, base["triggers"], TRIGGER, len(PLANTED_TRIGGERS), 1)[:, 0]
     gone = np.where(kind == "first")[0]
     source["ids"][gone, source["places"][gone, source["which"][gone]]] = third[gone]
     return source

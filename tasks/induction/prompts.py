@@ -69,9 +69,16 @@ def draw(pool: Pool, length: int, which: int, rng: np.random.Generator, avoid: B
     return Bigrams((low, high + 1), (first, second), (o1, o2), (first, second)[which], tuple(others))
 
 
-def pairs(clean: Bigrams, pool: Pool, rng: np.random.Generator) -> Bigrams:
-    """The bigrams trade places and the other trigger is asked about: all inputs change, the answer to the other one."""
-    return trigger(order(output(clean, pool, rng), pool, rng), pool, rng)
+def bigrams(clean: Bigrams, pool: Pool, rng: np.random.Generator) -> Bigrams:
+    """Two other bigrams stand at the same places, and the one at the same place is asked about.
+
+    All that the mechanism reads changes, and the answer with it. As none of it is what the other trigger of the clean
+    prompt has, what is changed in part says nothing in particular, rather than the wrong answer.
+    """
+    used = {*clean.triggers, *clean.outputs, *clean.others}
+    first, second = pick(rng, [word for word in pool["triggers"] if word not in used], 2)
+    o1, o2 = pick(rng, [word for word in pool["words"] if word not in used], 2)
+    return replace(clean, triggers=(first, second), outputs=(o1, o2), asked=(first, second)[clean.which])
 
 
 def output(clean: Bigrams, pool: Pool, rng: np.random.Generator) -> Bigrams:
@@ -103,5 +110,5 @@ def random(clean: Bigrams, pool: Pool, rng: np.random.Generator) -> Bigrams:
 
 
 COUNTERFACTUALS: dict[str, Callable[[Bigrams, Pool, np.random.Generator], Bigrams]] = {
-    make.__name__: make for make in (pairs, output, trigger, order, first, random)
+    make.__name__: make for make in (bigrams, output, trigger, order, first, random)
 }

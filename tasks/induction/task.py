@@ -34,8 +34,8 @@ class Induction(GeneratedTask):
     belong to one each. Where the request carries a model, lengths and triggers are screened on prompts of train (a
     trigger of validation or test among the triggers and words of train).
 
-    Counterfactuals (see :mod:`tasks.induction.prompts`): ``pairs``, the default, which changes every input of the
-    mechanism; ``output``, ``trigger`` and ``order``, which change one each; ``first``, after which nothing is to be
+    Counterfactuals (see :mod:`tasks.induction.prompts`): ``bigrams``, the default, which changes every input of
+    the mechanism; ``output``, ``trigger`` and ``order``, which change one each; ``first``, after which nothing is to be
     copied; and the control ``random``.
     """
 
@@ -45,12 +45,16 @@ class Induction(GeneratedTask):
     triggers: Sequence[str] | None = None
     """Triggers to choose from; the list of :mod:`tasks.induction.words` where None. Likewise ``words``."""
     words: Sequence[str] | None = None
+    screen_share: float = 0.75
+    """Share of screening prompts that the model must get right with a template or filler to keep it."""
+    screen_prompts: int = 12
+    """Screening prompts per template or filler; 0 switches screening off."""
 
     name = "induction"
     version = "1"
     source = "Bietti et al. 2023, arXiv:2306.00802"
     counterfactuals = tuple(COUNTERFACTUALS)
-    default_counterfactual = "pairs"
+    default_counterfactual = "bigrams"
     chance = "accuracy .5 between the outputs of the two triggers; about one in the vocabulary's size over all tokens"
     causal_model = InductionCausalModel()
     least: ClassVar[Mapping[str, Mapping[str, int]]] = {

@@ -88,7 +88,7 @@ class _Writer:
 
     @staticmethod
     def _dealt(rng: np.random.Generator) -> np.ndarray:
-        """Codes with each kind's digits under other names and each token at another of its kind's codes."""
+        """Codes dealt anew among the triggers, and among the words."""
         found, first = codes(), SPECIAL + len(PLANTED_TRIGGERS)
         for part in (slice(SPECIAL, first), slice(first, None)):
             found[part] = rng.permutation(found[part])

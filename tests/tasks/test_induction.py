@@ -21,7 +21,7 @@ SMALL = {"train": 24, "validation": 24, "test": 60}
 CAUSAL = InductionCausalModel()
 KINDS = (*trained.KINDS, "planted")
 TOKENIZERS = trained.trained([], [*TRIGGERS, *WORDS])
-CHANGED = {"pairs": ("T", "P"), "output": (), "trigger": ("T",), "order": ("P",), "first": ("P",)}
+CHANGED = {"bigrams": ("T", "P", "N"), "output": (), "trigger": ("T",), "order": ("P",), "first": ("P",)}
 """Variables of the mechanism, the answer aside, that a counterfactual changes."""
 CLEAN = Bigrams((1, 5), ("king", "moon"), ("bird", "rope"), "moon", ("cat", "hill", "salt", "milk"))
 
@@ -66,17 +66,24 @@ def test_counterfactuals_change_what_they_say_and_interchange_gives_their_answer
         assert set(row["counterfactuals"]) == set(Induction.counterfactuals)
         for name, variables in CHANGED.items():
             other = row["counterfactuals"][name]
-            assert {v for v in ("T", "P") if row["values"][v] != other["values"][v]} == set(variables)
-            assert other["answer"] == ("" if name == "first" else row["wrong"])
+            assert {v for v in ("T", "P") if row["values"][v] != other["values"][v]} == set(variables) - {"N"}
+            if name != "bigrams":
+                assert other["answer"] == ("" if name == "first" else row["wrong"])
             found = row["values"]
-            if name == "pairs":  # its outputs trade places too, which is no variable but an input
-                found = {**found, "O1": found["O2"], "O2": found["O1"]}
             for variable in variables or ("N",):
                 found = CAUSAL.interchange(found, other["values"], variable)
             assert found["answer"] == other["answer"]
-        afresh = row["counterfactuals"]["random"]
-        mine = {row["values"][v] for v in ("O1", "O2")} | set(row["values"]["P"].split())
-        assert not mine & ({afresh["values"][v] for v in ("O1", "O2")} | set(afresh["values"]["P"].split()))
+        assert not parts(row) & parts(row["counterfactuals"]["random"])
+        bigrams, words = row["counterfactuals"]["bigrams"], row["prompt"].split()
+        assert not parts(row) & parts(bigrams)
+        assert [a == b for a, b in zip(words, bigrams["prompt"].split(), strict=True)] == [
+            word not in parts(row) for word in words
+        ]
+
+
+def parts(prompt):
+    """Triggers and outputs."""
+    return {prompt["values"][v] for v in ("O1", "O2")} | set(prompt["values"]["P"].split())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -97,7 +104,6 @@ def test_ids_and_positions_decode_to_what_they_name(kind):
 def test_counterfactuals_by_hand():
     assert CLEAN.prompt().text == "cat king bird hill salt moon rope milk moon" and CLEAN.prompt().answer == "rope"
     by_hand = {
-        "pairs": ("cat moon rope hill salt king bird milk king", "bird"),
         "output": ("cat king rope hill salt moon bird milk moon", "bird"),
         "trigger": ("cat king bird hill salt moon rope milk king", "bird"),
         "order": ("cat moon bird hill salt king rope milk moon", "bird"),
