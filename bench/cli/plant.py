@@ -6,11 +6,13 @@ bench plant [task=TASK] [model.seed=SEED] [model.variant=NAME] [out=DIRECTORY] -
   bench plant --verify                             the evidence of all shipped models, from their weights
   bench plant task=ioi --verify                    of one task's; with model.seed=0, of one model
   bench plant task=ioi out=models --verify         of the models in a directory
+  bench plant model.variant=natural task=ioi       a model trained on the task alone; its circuit is measured
+  bench plant --report [store=results]             planted against natural models, into leaderboards/natural
 
 A task may ship several variants; the default one needs no name, the others go into directories of their own.
 Training takes up to an hour on 2 cores and goes on where it was when it was stopped. With --verify nothing is trained;
 models are measured side by side on `threads` processors (all of them unless set), and the exit code is 1 when one
-falls short.
+falls short. --report runs the default experiment on both kinds of models where the store has it not yet.
 """
 
 from __future__ import annotations
@@ -20,27 +22,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.cli import evidence
+from bench.cli import evidence, natural
 from bench.cli.compose import Config, composer, split_arguments
 from bench.cli.planters import no_variant, planters
 from bench.harness.errors import CallError
 from bench.harness.models import variant_of
 from bench.registry import discover
 
-VERIFY = "--verify"
+VERIFY, REPORT = "--verify", "--report"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Plant or verify what is asked for; the exit code."""
-    positionals, flags, overrides = split_arguments(arguments, [VERIFY])
+    positionals, flags, overrides = split_arguments(arguments, [VERIFY, REPORT])
     if positionals:
         raise CallError(f"`bench plant` takes task=, model.seed= and model.variant=; what is {positionals[0]!r}?")
     registries = discover()
     with composer(overrides, registries) as hydra:
         configs = list(hydra.configs(*hydra.expand()))
         named = hydra.named()
+    if len(set(flags)) > 1:
+        raise CallError(f"{' and '.join(flags)}: ask for one of them")
     if flags:
-        return evidence.run(configs, named, registries)
+        return (evidence.run if VERIFY in flags else natural.report)(configs, named, registries)
     for config in configs:
         task, variant = config["task"]["name"], variant_of(config["model"])
         found = planters(task, registries)
