@@ -11,7 +11,7 @@ from typing import Any
 from bench.cli.compose import Config
 from bench.cli.planters import NATURAL, planters
 from bench.harness.errors import CallError
-from bench.registry import Registries
+from bench.registry import PluginError, Registries
 
 OUT = "leaderboards/natural"
 SEEDS = "seed=0,1,2,3,4"
@@ -46,10 +46,10 @@ def _tasks(configs: Sequence[Config], named: set[str], registries: Registries) -
     for name in asked or registries.tasks.names():
         try:
             maker = planters(name, registries)[NATURAL].maker
-        except CallError:
+        except (CallError, PluginError):
             if asked:
                 raise
-            continue  # not every task plants something
+            continue  # not every task plants something, and a broken one is not this command's business
         if maker.shipped():
             found[name] = maker
         elif asked:
