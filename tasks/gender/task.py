@@ -84,8 +84,8 @@ class Gender(GeneratedTask):
     chance = "accuracy .5 between the pronouns of the two genders"
     causal_model = CAUSAL
     least: ClassVar[Mapping[str, Mapping[str, int]]] = {
-        FEMALE: {"train": 4, "validation": 3, "test": 4},
-        MALE: {"train": 4, "validation": 3, "test": 4},
+        FEMALE: {"train": 4, "validation": 3, "test": 5},
+        MALE: {"train": 4, "validation": 3, "test": 5},
         "places": {"train": 2, "validation": 2, "test": 2},
     }
     screened = ("templates", FEMALE, MALE)

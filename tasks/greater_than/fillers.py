@@ -5,9 +5,9 @@ from __future__ import annotations
 EVENTS: tuple[str, ...] = (
     "war", "battle", "siege", "plague", "famine", "drought", "dynasty", "empire", "rebellion", "revolt",
     "campaign", "conflict", "crisis", "trial", "journey", "voyage", "expedition", "peace", "truce", "alliance",
-    "reign", "regime", "dispute", "feud", "occupation", "invasion", "strike", "search", "hunt", "project",
-    "program", "reform", "movement", "boom", "migration", "mission", "epidemic", "marriage", "friendship",
-    "partnership", "debate", "investigation", "study", "work", "fight", "tour", "blockade", "boycott", "revolution",
+    "reign", "regime", "dispute", "feud", "occupation", "invasion", "strike", "search", "hunt",
+    "reform", "movement", "boom", "migration", "mission", "epidemic", "marriage", "friendship",
+    "partnership", "debate", "investigation", "work", "fight", "blockade", "revolution",
     "struggle",
 )  # fmt: skip
 """What lasts for years; beside the templates with years."""

@@ -64,7 +64,7 @@ def others(clean: Words, pool: Pool, rng: np.random.Generator) -> Mapping[str, W
     found = {
         "start_01": replace(clean, start=_edge(clean.direction, pool["ends"]), right="", wrong=""),
         "flip": replace(clean, direction=flipped, right=clean.wrong, wrong=clean.right),
-        "later": one(rng, beyond),
+        "beyond": one(rng, beyond),
         "noun": replace(clean, noun=one(rng, [noun for noun in pool["nouns"] if noun != clean.noun])),
     }
     if clean.century:

@@ -15,7 +15,7 @@ from tasks.greater_than.prompts import draw, others
 from tasks.greater_than.reading import example, read_numbers, read_years
 from tasks.greater_than.templates import AFTER, DIRECTIONS, TEMPLATES, WORDS, YEARS
 
-COUNTERFACTUALS: tuple[str, ...] = ("start_01", "flip", "later", "noun", "century", "random")
+COUNTERFACTUALS: tuple[str, ...] = ("start_01", "flip", "beyond", "noun", "century", "random")
 LEAST = {
     YEARS: {
         "nouns": {"train": 4, "validation": 3, "test": 4},
@@ -56,7 +56,7 @@ class GreaterThan(GeneratedTask):
     Counterfactuals: ``start_01`` (the start is the year 01, or the lowest number word, and the highest where smaller
     numbers
     come: any other number may come, so that there is no answer; the paper's), ``flip`` (the direction words trade
-    places, so that answer and wrong answer do), ``later`` (a start from which neither of the two numbers may come),
+    places, so that answer and wrong answer do), ``beyond`` (a start from which neither of the two numbers may come),
     ``noun`` (another
     noun: the answer stays), ``century`` (another century, years alone: the answer stays), ``random`` (an example of
     the same length drawn afresh, with another noun and start).

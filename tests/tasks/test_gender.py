@@ -168,10 +168,10 @@ def _words() -> list[str]:
     ("parameters", "message"),
     [
         ({"templates": ["gone"]}, "no template 'gone'; it has went"),
-        ({"female": FEMALE[:10]}, r"11 female of one known token are needed \(4 for train.*\), 10 are there"),
+        ({"female": FEMALE[:10]}, r"12 female of one known token are needed \(4 for train.*\), 10 are there"),
         ({"female": ["Mary"], "male": ["Mary", "Tom"]}, "'Mary' is in task.female and in task.male"),
         ({"places": PLACES[:5]}, "6 places .* 5 are there"),
-        ({"templates": ["went"], "female": FEMALE[:11], "male": MALE[:11]}, "clusters, 40 are needed"),
+        ({"templates": ["went"], "female": FEMALE[:12], "male": MALE[:12]}, "clusters, 40 are needed"),
     ],
 )
 def test_wrong_parameters_are_errors_that_say_what_to_do(parameters, message):

@@ -28,7 +28,7 @@ VARIANTS = {
     "words": {"numbers": "words"},
     "words_before": {"numbers": "words", "directions": ["before"]},
 }
-CHANGED = {"start_01": ("Y",), "flip": ("D",), "later": ("Y",), "noun": (), "century": ()}
+CHANGED = {"start_01": ("Y",), "flip": ("D",), "beyond": ("Y",), "noun": (), "century": ()}
 """Variables that a counterfactual changes."""
 LARGER = {"rose", "grew", "up"}
 SMALLER = {"fell", "shrank", "down"}
@@ -137,7 +137,7 @@ def test_counterfactuals_change_what_they_say_and_interchange_gives_their_answer
         assert others["noun"]["answer"] == row["answer"]
         start = ORDER[read(others["start_01"]["prompt"])[1]]
         assert all((ORDER[row[a]] > start) is (clean["D"] == "after") for a in ("answer", "wrong"))
-        later = ORDER[read(others["later"]["prompt"])[1]]
+        later = ORDER[read(others["beyond"]["prompt"])[1]]
         assert not any((ORDER[row[a]] > later) is (clean["D"] == "after") and ORDER[row[a]] != later
                        for a in ("answer", "wrong"))  # fmt: skip
         assert read(others["random"]["prompt"])[:2] != read(row["prompt"])[:2]

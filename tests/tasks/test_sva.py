@@ -196,7 +196,7 @@ def test_templates_with_unknown_words_are_left_out_and_the_rest_is_built():
     [
         ({"templates": ["gone"]}, "no template 'gone' with distractor: false; it has mom"),
         ({"templates": ["now_near"]}, "no template 'now_near' with distractor: false"),
-        ({"nouns": NOUNS[:12]}, r"13 nouns .*needed \(4 for train.*\), 12 are there"),
+        ({"nouns": NOUNS[:12]}, r"14 nouns .*needed \(4 for train.*\), 12 are there"),
         ({"nouns": ["keys"]}, "task.nouns: 'keys' is no noun as singular/plural"),
         ({"distractor": True, "things": THINGS[:5]}, "6 things .*5 are there"),
         ({"distractor": True, "people": PEOPLE[:5]}, "6 people .*5 are there"),

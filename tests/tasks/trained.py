@@ -40,7 +40,8 @@ def byte_level(corpus: Sequence[str], bos: bool = False) -> PreTrainedTokenizerF
 def metaspace(corpus: Sequence[str]) -> PreTrainedTokenizerFast:
     """As Llama's: spaces are part of words, one is put before the first, and ``<s>`` in front of it."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=False))
-    parts = [pre_tokenizers.Metaspace(prepend_scheme="always"), pre_tokenizers.Punctuation()]
+    newline = pre_tokenizers.Split("\n", "isolated")
+    parts = [pre_tokenizers.Metaspace(prepend_scheme="always"), newline, pre_tokenizers.Punctuation()]
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(parts)
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
     return _train(tokenizer, corpus, True)
