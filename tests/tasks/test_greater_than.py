@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from functools import cache
 
@@ -271,17 +270,3 @@ def test_what_a_model_gets_wrong_is_dropped():
     used = {word for row in support.rows(found) for _, p in support.prompts(row) for word in support.words(p["prompt"])}
     assert not used & {"books", "pile"}
     assert (found.kept["templates_screened"], found.kept["nouns_screened"]) == (5 / 6, 1 - 1 / len(GOODS))
-
-
-@pytest.mark.skipif("INTERPASSAY_MODEL" not in os.environ, reason="set INTERPASSAY_MODEL to a model's directory")
-def test_a_pretrained_model_is_asked_or_told_why_not():
-    from tests.tasks.test_ioi_screening import Pretrained
-
-    model = Pretrained()
-    for numbers in ("years", "words"):
-        try:
-            found = GreaterThan(numbers=numbers).build(model.tokenizer, DataRequest(choose=model.choose))
-        except TaskError as error:
-            assert "needs years that are read as two tokens" in str(error)
-        else:
-            assert 0 <= model.accuracy(found) <= 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from collections import Counter
 from functools import cache
@@ -242,11 +241,3 @@ def test_mutations_are_checked(parameters, message):
 def test_a_tokenizer_that_knows_nothing_is_refused():
     with pytest.raises(TaskError, match="no template of mcqa can be read"):
         MCQA().build(word_level_of(["something", "else"]), DataRequest())
-
-
-@pytest.mark.skipif("INTERPASSAY_MODEL" not in os.environ, reason="set INTERPASSAY_MODEL to a model's directory")
-def test_a_pretrained_model_can_be_asked():
-    from tests.tasks.test_ioi_screening import Pretrained
-
-    model = Pretrained()
-    assert 0 <= model.accuracy(MCQA().build(model.tokenizer, DataRequest(choose=model.choose))) <= 1
