@@ -11,9 +11,12 @@ Why it is exact. Each thing that is written has a subspace (lane) of its own; al
 the direction that LayerNorm takes out. All codes have the same length, so the stream's norm is the same at every
 place of every prompt, and each LayerNorm's weight is set to undo its division: a norm does nothing. Replacing what a
 node writes by what it writes on another prompt leaves the norm as it is, so an edge outside the circuit has no effect.
-Two things are not exact: exp(-10) of the attention leaks to the first word, so that the logits are within 0.001 of
-what one works out by hand (12 for the answer, 6 for a word that shares a digit with it); and the norm behind the last
-layer changes where what the negative head wrote, but not what the induction heads did, is another prompt's.
+
+Three things are not exact. 0.005 % of the attention leaks to the first word, so that logits are within 0.002 of what
+one works out by hand: 12 for the answer, 6 for a word that shares a digit with it, 0 for other words. The last token's
+own code reaches the unembedding, and gives triggers that share a digit with it a logit of 1, itself 2; it never moves
+a word's. And the norm behind the last layer changes where what the negative head wrote is another prompt's, while what
+the induction heads wrote is not.
 """
 
 from __future__ import annotations
@@ -45,13 +48,16 @@ NEGATIVE, DECOYS = "a2.h2", ("a0.h2", "a1.h0", "a2.h3", "m1")
 
 LANES = {
     "code0": DIGIT, "code1": DIGIT, "place": POSITIONS, "before0": DIGIT, "before1": DIGIT, "here0": DIGIT,
-    "here1": DIGIT, "decoy_before": DIGIT, "decoy_word0": N_WORDS, "decoy_word1": N_WORDS, "decoy_mlp": DIGIT,
+    "here1": DIGIT, "decoy_before": DIGIT, "decoy_here0": DIGIT, "decoy_here1": DIGIT, "decoy_mlp": DIGIT,
 }  # fmt: skip
 ANSWER, AGAINST, DECOY = 8.0, -2.0, 5.0
 """How loud induction heads, the negative head and decoys write; all else is written as 1."""
 BACK, MATCH, SINK, STEP = 20.0, 40.0, 0.75, 20.0
 """Scores before softmax: the token before against all others; both digits against none, and the first word's share of
 that where nothing matches. And how steep MLPs are: what their units read off digits is +-STEP / 2."""
+SHARP, LATER = 1500.0, 0.007
+"""Decoys' own MATCH, and what each place is ahead of the one before, as a share of it: when one of their inputs is cut,
+two places can match alike, and what is torn between two codes would be shorter than one."""
 
 
 def codes() -> np.ndarray:
@@ -104,7 +110,7 @@ class _Writer:
         self._norm(1)
         self._digits("m0", {"code0": "here0", "code1": "here1"}, 1.0)
         self._norm(2)
-        self._induct(DECOYS[1], "here0", "decoy_word0", DECOY, words_alone=True)
+        self._induct(DECOYS[1], "here0", "decoy_here0", DECOY, sharp=True)
         self._norm(3)
         self._digits("m1", {"code0": "decoy_mlp"}, DECOY)
         self._norm(4)
@@ -112,7 +118,7 @@ class _Writer:
             self._induct(name, f"here{digit}", f"code{digit}", ANSWER)
         self._induct(NEGATIVE, "here0", "code0", AGAINST)
         self._induct(NEGATIVE, "here1", "code1", AGAINST, second=True)
-        self._induct(DECOYS[2], "here1", "decoy_word1", DECOY, words_alone=True)
+        self._induct(DECOYS[2], "here1", "decoy_here1", DECOY, sharp=True)
         # both digits of the last token and of the answer are in the lanes that the unembedding reads, side by side
         self.squared += 2 * (ANSWER + AGAINST) ** 2 - (2 * ANSWER**2 + 2 * AGAINST**2)
         self._norm(5)
@@ -138,12 +144,11 @@ class _Writer:
             row = "qkv".index(part) * SHAPE.n_head + head
             self.model.w_qkv[layer, row] += (self.lanes[lane].T @ to).float()
 
-    def _copy(self, name: str, read: str, write: str, loud: float, at: int = 0, first: int = 0) -> None:
-        """Let a head copy a lane's code, its values from `first` on, into another lane, through its dimensions `at`."""
-        rows, width = LANES[read], LANES[read] - first
-        through = _wide(torch.eye(rows)[:, first:], at)
+    def _copy(self, name: str, read: str, write: str, loud: float, at: int = 0) -> None:
+        """Let a head copy a lane's code into another lane, through its dimensions from `at` on."""
+        through = _wide(torch.eye(DIGIT), at)
         self._set(name, "v", read, through)
-        self._set(name, "o", write, loud * through.T[:, first:] if LANES[write] == rows else _only(width, at, loud))
+        self._set(name, "o", write, loud * through.T)
         self.squared += loud**2
 
     def _look_back(self, name: str, digit: int, write: str, loud: float) -> None:
@@ -154,23 +159,23 @@ class _Writer:
         self._copy(name, f"code{digit}", write, loud)
 
     def _induct(
-        self, name: str, read: str, write: str, loud: float, words_alone: bool = False, second: bool = False
+        self, name: str, read: str, write: str, loud: float, sharp: bool = False, second: bool = False
     ) -> None:
         """A head that attends to where the token before is the token here, and copies a digit of what stands there.
 
-        words_alone: it copies words' digits only. second: it attends already, and copies another digit.
+        sharp: it looks at one place whatever is cut (decoys). second: it attends already, and copies another digit.
         """
         if not second:
-            score = sqrt(MATCH / 2 * sqrt(SHAPE.d_head))
+            score = sqrt((SHARP if sharp else MATCH) / 2 * sqrt(SHAPE.d_head))
             for digit in range(2):
                 for part, lane in (("q", "code"), ("k", "before")):
                     self._set(name, part, f"{lane}{digit}", _wide(score * torch.eye(DIGIT), digit * DIGIT))
-            first = torch.zeros(POSITIONS, 1)
-            first[0] = 2 * SINK * score
-            self._set(name, "k", "place", _wide(first, 2 * DIGIT))
+            ahead = (LATER if sharp else 0.0) * torch.arange(POSITIONS)[:, None]
+            ahead[0] = SINK
+            self._set(name, "k", "place", _wide(2 * score * ahead, 2 * DIGIT))
             layer, head = (int(n[1:]) for n in self.rename(name).split("."))
             self.model.b_qkv[layer, head, 0, 2 * DIGIT] = score
-        self._copy(name, read, write, loud, DIGIT if second else 0, N_TRIGGERS if words_alone else 0)
+        self._copy(name, read, write, loud, DIGIT if second else 0)
 
     def _digits(self, name: str, lanes: dict[str, str], loud: float) -> None:
         """An MLP with a unit per value of a digit, which is on where the code has it, and writes it elsewhere."""
@@ -190,7 +195,3 @@ def _wide(matrix: Tensor, at: int) -> Tensor:
     out[:, at : at + matrix.shape[1]] = matrix
     return out
 
-
-def _only(width: int, at: int, loud: float) -> Tensor:
-    """[d_head, width]: `loud` times what is in the dimensions from `at` on."""
-    return loud * _wide(torch.eye(width), at).T
