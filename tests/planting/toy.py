@@ -6,10 +6,14 @@ with the word `name` and are answered by the first word of the prompt: there the
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import torch
 
-from bench.planting.evidence.checks import Checks
+from bench.planting.evidence.checks import Bound, Checks
+from bench.planting.evidence.planting import Planting
 from bench.planting.model import Shape
 from bench.planting.spec import Pairs, PlantSpec, Role, Trial
 
@@ -47,7 +51,7 @@ def sample(rng: np.random.Generator, n: int, kinds: dict[str, float] | None = No
     end = t(np.full(n, LENGTH - 1))
     after = t(np.where(repeat, base["spot"] + 1, -1))
     positions = {"END": (end, end), "AFTER": (after, after), "SPOT": (t(base["spot"]), t(source["spot"]))}
-    targets = {"I": t(np.where(repeat, source["answer"], -1))}
+    targets = {"I": t(np.where(repeat, source["answer"], base["answer"]))}
     wrong = t(base["ids"][:, 2])
     return Pairs(t(base["ids"]), t(source["ids"]), t(base["answer"]), wrong, t(source["answer"]), targets, positions)
 
@@ -66,7 +70,8 @@ def spec(arch: str = "gpt2") -> PlantSpec:
     }
     edges = ("input->a0.h0<k>", "input->a0.h0<v>", "a0.h0->a1.h0<k>", f"input->{last}<v>", f"input->{last}<q>")
     edges += (f"{last}->logits", "input->m1", "m1->logits")
-    others = (*(("input->a0.h0<q>", "input->a1.h0<k>") if arch != "neox" else ("input->a0.h0<q>",)), "input->a1.h1<v>")
+    named = ("input->a1.h1<v>", "input->a1.h1<q>", "input->a1.h1<k>", "a1.h1->logits")
+    others = ("input->a0.h0<q>", "input->a1.h0<k>", *named)
     trials = (Trial((), "base", 0.5), Trial((last,), "I", 0.5))
     checks = Checks(
         mixed={"repeat": 0.8, "name": 0.2}, kinds=("repeat", "name"), control={"repeat": 1.0}, pair_chance=None,
@@ -75,3 +80,20 @@ def spec(arch: str = "gpt2") -> PlantSpec:
     return PlantSpec(
         "toy", SHAPES[arch], roles, edges, others, trials, sample, LANES, "word", 200, 200, 3e-3, 16, 4, checks=checks
     )
+
+
+def variant_spec(variant: str | None) -> PlantSpec:
+    """A base variant, and one that goes on from it for a moment; both hold two circuits that share a node."""
+    asked = spec()
+    circuits = {"repeat": ("a0.h0", "a1.h0", "m1"), "name": ("m1",)}
+    bounds = {"repeats": Bound({"repeat": 1.0}, least=0.9), "names": Bound({"name": 1.0}, most=0.5)}
+    settings = {"repeating": {"repeat": 1.0}, "naming": {"name": 1.0}}
+    checks = replace(asked.checks, circuits=circuits, bounds=bounds, settings=settings)
+    return replace(asked, checks=checks, steps=400 if variant == "base" else 3)
+
+
+def planting(here: Path) -> Planting:
+    return Planting(
+        variant_spec, lambda: VOCABULARY, fresh, here, ("toy",), permute=True, variants=("base", "tuned"),
+        starts={"tuned": "base"},
+    )  # fmt: skip
