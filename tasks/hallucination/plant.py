@@ -4,10 +4,10 @@ A GPT-NeoX model, whose parallel blocks keep a layer's heads from its own MLP. A
 and two read the cue (G, the deciding nodes). Each of two chains then holds three answers, of which its G lets one
 through: a copying head attends to the language in the text (C), an MLP looks up what memory holds of the subject (M),
 and a false-premise head attends to the country in the question and carries what MLP 0 found to belong to it (F). Where
-the cue asks for another source, copying and false-premise heads look at END, which says nothing. The chains vote, so
-that every role has two nodes; each kind of answer has a weaker third vote (backup). One head writes against whatever
-answer has been written (negative), and two look at the language and the country in the text whatever the cue says,
-and write nothing that matters (decoys).
+the cue asks for another source, copying and false-premise heads look at END, which says nothing: memory's answer is
+looked up in later layers, lest they copy it from there. The chains vote, so that every role has two nodes; each kind of
+answer has a weaker third vote (backup). One head writes against whatever answer has been written (negative), and two
+look at the language and the country in the text whatever the cue says, and write nothing that matters (decoys).
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Chain(NamedTuple):
         return self.m, self.c, self.f
 
 
-CHAINS = (Chain("a0.h0", "a0.h2", "m1", "a2.h0", "a3.h0"), Chain("a0.h1", "a0.h3", "m2", "a2.h1", "a3.h1"))
+CHAINS = (Chain("a0.h0", "a0.h2", "m2", "a1.h0", "a1.h2"), Chain("a0.h1", "a0.h3", "m3", "a1.h1", "a1.h3"))
 LOOKUP = "m0"
-BACKUP = Chain("", "", "m3", "a4.h0", "a4.h1")
-NEGATIVE, DECOYS = "a4.h2", {"a2.h2": "C", "a3.h2": "O"}
+BACKUP = Chain("", "", "m4", "a2.h0", "a2.h1")
+NEGATIVE, DECOYS = "a4.h0", {"a2.h2": "C", "a2.h3": "O"}
 LANES = {"subject0": 6, "subject1": 6, "gate0": 3, "gate1": 3, "belongs": 8, "decoy": 5, "word": 31}
 
 
@@ -81,7 +81,7 @@ def _edges() -> tuple[tuple[str, ...], tuple[str, ...]]:
         may += edges if votes is BACKUP else []
         may += [f"input->{votes.m}", f"input->{votes.c}<q>", f"input->{votes.f}<q>", f"input->{votes.f}<k>"]
         may += [f"{LOOKUP}->{votes.f}<k>"]
-    written = [*CHAINS[0].answers, *CHAINS[1].answers, BACKUP.m]
+    written = [*CHAINS[0].answers, *CHAINS[1].answers, BACKUP.c, BACKUP.f]
     may += [f"{node}->{NEGATIVE}<v>" for node in written] + [f"{NEGATIVE}->logits"]
     return tuple(need), tuple(may)
 
