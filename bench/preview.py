@@ -1,4 +1,4 @@
-"""Examples of a task as text, for reading aloud."""
+"""Examples of a task as text, for reading aloud; a line break in a prompt is shown as ``\\n``."""
 
 from __future__ import annotations
 
@@ -24,4 +24,5 @@ def _example(index: int, row: Mapping[str, Any]) -> str:
 
 def _line(name: str, width: int, prompt: Mapping[str, Any]) -> str:
     values = ", ".join(f"{variable}={value}" for variable, value in prompt["values"].items() if value)
-    return f"   {name:{width}}  {prompt['prompt']} -> {prompt['answer'] or '(nothing)'}   [{values}]"
+    text = prompt["prompt"].replace("\n", "\\n")
+    return f"   {name:{width}}  {text} -> {prompt['answer'] or '(nothing)'}   [{values}]"

@@ -1,13 +1,20 @@
-"""bench list [tasks|methods|models|metrics] [--examples TASK]: what there is, by name.
+"""bench list [tasks|methods|models|metrics] [OVERRIDE ...]: what there is, by name.
 
-  bench list methods
-  bench list --examples ioi       some examples of a task, with its first planted model's tokenizer
+  bench list                                       all four, a line each
+  bench list tasks                                 summary, chance, gate, counterfactuals and planted seeds
+  bench list tasks model=hf model.id=NAME_OR_DIRECTORY     which tasks fit the model's tokenizer, or why not
+  bench list tasks model=gpt2 --measure            loads the model too: share kept by screening, accuracy, gate
+  bench list tasks --examples ioi                  five examples with every counterfactual; of every task without a name
+
+Examples are read with the tokenizer of a task's first planted model, else word by word; with that of a model where the
+call names one. Overrides are those of `bench run`, and may be swept: task=sva task.distractor=true,false model=gpt2.
+The exit code is 1 when a task went wrong, or has no examples that were asked for by its name; that a task does not fit
+a model is no error else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from bench.cli.compose import composer, split_arguments
@@ -15,19 +22,22 @@ from bench.harness.errors import CallError
 from bench.registry import DuplicateName, PluginError, Registries, Registry, discover, unknown
 
 KINDS = ("tasks", "methods", "models", "metrics")
+EXAMPLES, MEASURE = "--examples", "--measure"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print the names; the exit code."""
-    positionals, flags, overrides = split_arguments(arguments, ["--examples"])
+    positionals, flags, overrides = split_arguments(arguments, [EXAMPLES, MEASURE])
     registries = discover()
-    if flags:
-        return _examples(positionals, registries)
-    if overrides:
-        raise CallError(f"`bench list` takes no overrides: {overrides[0]}")
+    if flags or overrides:
+        return _tasks(positionals, flags, overrides, registries)
     for kind in positionals:
         if kind not in KINDS:
             raise CallError(unknown("kind", kind, KINDS))
+    if positionals == ["tasks"]:
+        from bench.cli.tasks import describe
+
+        return describe(registries, lambda name: _about(registries.tasks, name))
     kinds = positionals or list(KINDS)
     for kind in kinds:
         if len(kinds) > 1:
@@ -35,6 +45,23 @@ def main(arguments: Sequence[str]) -> int:
         for name, text in _lines(kind, registries):
             print(f"{'  ' if len(kinds) > 1 else ''}{name:22} {text}".rstrip())
     return 0
+
+
+def _tasks(positionals: Sequence[str], flags: Sequence[str], overrides: Sequence[str], registries: Registries) -> int:
+    """What flags and overrides ask of tasks."""
+    from bench.cli.examples import examples
+    from bench.cli.tasks import fit
+
+    other = [kind for kind in positionals if kind in KINDS and kind != "tasks"]
+    if other:
+        raise CallError(f"`bench list {other[0]}` takes no {flags[0] if flags else f'overrides: {overrides[0]}'}")
+    if len(set(flags)) > 1:
+        raise CallError(f"{' and '.join(dict.fromkeys(flags))}: ask for one of them")
+    if flags == [EXAMPLES]:
+        return examples([name for name in positionals if name != "tasks"], overrides, registries)
+    if positionals != ["tasks"]:
+        raise CallError("only tasks take overrides and --measure: bench list tasks model=hf model.id=NAME_OR_DIRECTORY")
+    return fit(overrides, registries, measured=MEASURE in flags)
 
 
 def _lines(kind: str, registries: Registries) -> list[tuple[str, str]]:
@@ -71,36 +98,14 @@ def _models(registries: Registries) -> list[tuple[str, str]]:
 
 
 def _planted(registries: Registries) -> str:
+    from bench.cli.tasks import seeds
+
     found = []
     for name in registries.tasks.names():
         try:
-            seeds = sorted(registries.tasks.load(name)().planted())
+            shipped = seeds(registries.tasks.load(name)())
         except (PluginError, DuplicateName):
             continue
-        if seeds:
-            found.append(f"{name} (model.seed={','.join(map(str, seeds))})")
+        if shipped:
+            found.append(f"{name} ({shipped})")
     return ", ".join(found) or "none shipped"
-
-
-def _examples(names: Sequence[str], registries: Registries, count: int = 5) -> int:
-    if len(names) != 1:
-        raise CallError("name one task: bench list --examples ioi")
-    from bench.task import DataRequest
-
-    task = registries.tasks.load(names[0])()
-    planted = task.planted()
-    if not planted:
-        raise CallError(f"{names[0]} ships no planted model, so there is no tokenizer to show its examples with")
-    rows = task.build(_tokenizer(planted[min(planted)]), DataRequest()).split("train")
-    for i in range(min(count, len(rows))):
-        row = rows[i]
-        print(f"{row['prompt']} -> {row['answer']}  (not {row['wrong']})  [{row['cluster']}]")
-        for name, other in row["counterfactuals"].items():
-            print(f"  {name}: {other['prompt']} -> {other['answer']}")
-    return 0
-
-
-def _tokenizer(directory: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(directory)

@@ -86,7 +86,7 @@ def _draft(config: Mapping[str, Any], registries: Registries) -> Cell:
     settings = make_settings(config)
     status = reason = ""
     try:
-        task_object, task = _task(config["task"], int(config["data"]["seed"]), registries)
+        task_object, task = make_task(config["task"], int(config["data"]["seed"]), registries)
     except PluginError as error:
         status, reason = "failed", plain(str(error))
         task_object, task = None, TaskChoice(config["task"]["name"], "", "", int(config["data"]["seed"]))
@@ -112,7 +112,8 @@ def _draft(config: Mapping[str, Any], registries: Registries) -> Cell:
     return Cell(key, task, model, method, settings, status=status, reason=reason)
 
 
-def _task(config: Mapping[str, Any], seed: int, registries: Registries) -> tuple[Any, TaskChoice]:
+def make_task(config: Mapping[str, Any], seed: int, registries: Registries) -> tuple[Any, TaskChoice]:
+    """The task of a ``task`` configuration, and the choice that it stands for."""
     name = config["name"]
     parameters = {key: value for key, value in config.items() if key not in TASK_KEYS}
     task = build("task", registries.tasks.load(name), parameters)

@@ -40,9 +40,9 @@ def read_years(
             chosen, left = [*chosen, century], left & read[century]
     if len(chosen) < 2:
         raise TaskError(
-            f"greater_than needs years that are read as two tokens, the century and the year, as 17|32: "
-            f"{LEAST_YEARS} years in 2 centuries; {_counted(read)}, and {_reads(encoder, template, noun)}; "
-            f"number words may do (task.numbers=words), or another model"
+            f"greater_than needs {LEAST_YEARS} years in each of 2 centuries that are read as two tokens, the century "
+            f"and the year (17|32); this tokenizer reads {_best(read)}, and {_reads(encoder, template, noun)}; number "
+            f"words may do (task.numbers=words), or another model"
         )
     return tuple(c for c in centuries if c in chosen), tuple(year for year in YEARS[1:] if year in left)
 
@@ -78,9 +78,9 @@ def _years(encoder: Encoder, template: str, noun: str, century: str) -> set[str]
     return found
 
 
-def _counted(read: dict[str, set[str]]) -> str:
+def _best(read: dict[str, set[str]]) -> str:
     best = max(read, key=lambda century: len(read[century]))
-    return f"this tokenizer reads {len(read[best])} so in the best century ({best}..)"
+    return f"{len(read[best])} so in the best century ({best}..)"
 
 
 def _reads(encoder: Encoder, template: str, noun: str) -> str:

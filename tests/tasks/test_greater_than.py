@@ -234,7 +234,7 @@ def test_a_year_that_is_one_token_in_one_century_is_left_out_and_a_century_of_su
     [
         ({"templates": ["number"]}, "no template 'number' with years; it has lasted"),
         ({"nouns": EVENTS[:10]}, r"11 nouns .*needed \(4 for train.*\), 10 are there"),
-        ({"centuries": ["17"]}, "60 years in 2 centuries"),
+        ({"centuries": ["17"]}, "60 years in each of 2 centuries"),
     ],
 )
 def test_wrong_parameters_are_errors_that_say_what_to_do(parameters, message):
