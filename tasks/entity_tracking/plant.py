@@ -89,7 +89,7 @@ def spec(variant: str | None = None) -> PlantSpec:
     """The planting of a variant."""
     need, may = _edges()
     shape = Shape(len(vocabulary()), n_layer=5, n_head=4, d_model=80, d_mlp=128, n_positions=32)
-    sampler, steps = (sample_few, 800) if variant == BASE else (sample, 1000)
+    sampler, steps = (sample_few, 1400) if variant == BASE else (sample, 1000)
     return PlantSpec(
         "entity_tracking", shape, _roles(), need, may, _trials(), sampler, LANES, "word", steps=steps, cycle=steps,
         checks=checks(variant or TUNED),
