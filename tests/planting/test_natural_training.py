@@ -26,10 +26,10 @@ def test_a_killed_training_goes_on_to_the_same_weights(arch, tmp_path, monkeypat
     assert steps == 6
     step = training._step
 
-    def killed(model, optimizer, spec, seed, number, plan):
-        if number == 5:
+    def killed(*arguments):
+        if arguments[4] == 5:
             raise KeyboardInterrupt
-        return step(model, optimizer, spec, seed, number, plan)
+        return step(*arguments)
 
     monkeypatch.setattr(training, "_step", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -64,23 +64,54 @@ def test_it_stops_when_checks_in_a_row_are_good_enough(tmp_path, monkeypatch):
     assert steps == 10
 
 
+def test_easier_prompts_come_first_and_each_stage_has_to_be_learnt(tmp_path, monkeypatch):
+    def easy(rng, n):
+        return toy.sample(rng, n, {"name": 1.0})
+
+    spec, used = toy.spec(), []
+    found = iter([1.0, 0.5, 1.0, 1.0, 1.0, 0.2, 1.0, 1.0])
+    step = training._step
+    monkeypatch.setattr(training, "_check", lambda *_: next(found))
+    monkeypatch.setattr(training, "_step", lambda *a: (used.append(a[2]), step(*a))[1])
+    plan = Schedule(steps=30, every=2, pairs=4, hold=2)
+    _, steps = train(spec, 0, tmp_path / "h.pt", plan, curriculum=(easy,))
+    assert steps == 16 and used == [easy] * 8 + [spec.sample] * 8
+
+
+def test_a_killed_training_goes_on_in_its_stage(tmp_path, monkeypatch):
+    plan = Schedule(steps=4, every=2, pairs=4, checks=1, enough=0.0, hold=1)
+    with pytest.raises(RuntimeError):
+        train(toy.spec(), 0, tmp_path / "i.pt", plan, curriculum=(toy.sample,) * 2)
+    used, step = [], training._step
+    monkeypatch.setattr(training, "_step", lambda *a: (used.append(a[4]), step(*a))[1])
+    state = torch.load(tmp_path / "i.pt", weights_only=True)["state"]
+    assert state == {"step": 4, "stage": 2, "streak": 0}
+    with pytest.raises(RuntimeError):
+        train(toy.spec(), 0, tmp_path / "i.pt", plan, curriculum=(toy.sample,) * 2)
+    assert used == []
+
+
 def test_too_few_steps_are_an_error(tmp_path):
     with pytest.raises(RuntimeError, match="after 4 steps, not 0.99 3 times in a row"):
         train(toy.spec(), 0, tmp_path / "e.pt", Schedule(steps=4, every=2, pairs=4, checks=1))
 
 
-def test_checks_are_prompts_of_their_own(monkeypatch):
+def test_checks_are_prompts_of_their_own():
     """The share of right answers over both prompts of the pairs, sources without an answer aside."""
-    spec, model = toy.spec(), training.first(toy.spec(), 0)
+    model = training.first(toy.spec(), 0)
     drawn = []
-    spec = type(spec)("toy", spec.shape, {}, (), (), (), lambda rng, n: drawn.append(toy.sample(rng, n)) or drawn[-1])
-    share = training._check(model, spec, 0, 2, Schedule(pairs=8, checks=3))
+
+    def sample(rng, n):
+        drawn.append(toy.sample(rng, n))
+        return drawn[-1]
+
+    share = training._check(model, sample, 0, 2, Schedule(pairs=8, checks=3))
     hits = []
     for pairs in drawn:
         for ids, labels in ((pairs.base, pairs.answer), (pairs.source, pairs.source_answer)):
             hits += [int(x) for x in (model(ids).logits.argmax(-1) == labels)]
     assert len(hits) == 48 and share == pytest.approx(sum(hits) / 48)
-    training._step(model, torch.optim.Adam(model.parameters()), spec, 0, 2, Schedule(pairs=8))
+    training._step(model, torch.optim.Adam(model.parameters()), sample, 0, 2, Schedule(pairs=8))
     assert not any(torch.equal(drawn[-1].base, p.base) for p in drawn[:-1])
 
 

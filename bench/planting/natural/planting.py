@@ -23,7 +23,7 @@ from bench.planting.natural.effects import Ablation, Costs, Effects, measure
 from bench.planting.natural.table import markdown
 from bench.planting.natural.training import Schedule, train
 from bench.planting.natural.truth import COST, NOTHING, edge_classes, node_roles
-from bench.planting.spec import PlantSpec
+from bench.planting.spec import PlantSpec, Sampler
 from bench.planting.train import Progress, code_hash, one_thread
 
 VARIANT, EXAMPLES, LEAST, DRIFT = "natural", 480, 0.99, 4.0
@@ -34,12 +34,13 @@ class NaturalPlanting:
     """The natural models beside a task's planted ones: of the same shape, on the same prompts.
 
     task: how its planted models are made. of: the planted variant whose shape and prompts are taken (None: the
-    default one). schedule: how to train. n: pairs on which each cut is measured.
+    default one). schedule, curriculum: how to train. n: pairs on which each cut is measured.
     """
 
     task: Planting
     of: str | None = None
     schedule: Schedule = Schedule()
+    curriculum: tuple[Sampler, ...] = ()
     n: int = EXAMPLES
 
     def spec(self) -> PlantSpec:
@@ -48,7 +49,8 @@ class NaturalPlanting:
 
     def code_files(self) -> list[Path]:
         """The files that make a model; their hash is recorded in its circuit.json."""
-        return [*self.task.code_files(), Path(__file__).parent / "training.py"]
+        own = [path for path in [self.task.here / "natural.py"] if path.is_file()]
+        return [*self.task.code_files(), *own, Path(__file__).parent / "training.py"]
 
     def shipped(self) -> dict[int, Path]:
         """Directories of the shipped models by seed."""
@@ -62,7 +64,7 @@ class NaturalPlanting:
         spec, code, out = self.spec(), code_hash(self.code_files()), Path(out)
         work = out.parent / f".{out.name}.planting"
         ready = work / "model"
-        model, steps = train(spec, seed, work / "checkpoint.pt", self.schedule, progress, code)
+        model, steps = train(spec, seed, work / "checkpoint.pt", self.schedule, progress, code, self.curriculum)
         shutil.rmtree(ready, ignore_errors=True)
         save(model, self.task.vocabulary(), ready)
         found = self.measure(ready, CLASSIFY_SEED)
