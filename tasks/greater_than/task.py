@@ -133,7 +133,7 @@ class GreaterThan(GeneratedTask):
         else:
             ends = read_numbers(encoder, templates, noun, offered["ends"])
         frames = [example(self.numbers, t, "{}", ends[0]) for t in templates]
-        return {**found, "nouns": single(encoder, offered["nouns"], frames), "ends": ends, "starts": ends}
+        return {**found, "nouns": single(encoder, offered["nouns"], frames), "ends": ends, "starts": ends[1:-1]}
 
     def judging(self, train: Pool, kind: str, word: str) -> Pool:
         """See :class:`GeneratedTask`: a noun is judged beside two others."""
