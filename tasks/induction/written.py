@@ -71,7 +71,8 @@ def codes() -> np.ndarray:
 def written(seed: int) -> GPT2:
     """The model; the seed turns the stream's axes, deals the codes, and puts the heads of a layer in another order."""
     rng = np.random.default_rng([seed, 2306, 802])
-    model = build(SHAPE)
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and then all written over
+        model = build(SHAPE)
     assert isinstance(model, GPT2)
     with torch.no_grad():
         for parameter in model.parameters():
