@@ -176,7 +176,8 @@ def _words() -> list[str]:
 )
 def test_wrong_parameters_are_errors_that_say_what_to_do(parameters, message):
     with pytest.raises(TaskError, match=message):
-        Gender(**parameters).build(tokenizer("word_level"), DataRequest(sizes={"train": 8, "validation": 8, "test": 60}))
+        sizes = {"train": 8, "validation": 8, "test": 60}
+        Gender(**parameters).build(tokenizer("word_level"), DataRequest(sizes=sizes))
 
 
 def test_a_tokenizer_that_knows_nothing_is_refused():

@@ -194,7 +194,7 @@ def test_a_case_by_hand() -> None:
     assert model.interchange(base, above, "A1") == {**base, "A1": "8", "A2": "", "answer": "8"}
     assert model.interchange(base, above, "A2")["answer"] == ""
     assert model.interchange(base, {**source, "A1": "1"}, "A1")["answer"] == ""
-    assert model.interchange(base, {**source, "A1": "7"}, "A1")["answer"] == "", "two steps do not reach the root from 7"
+    assert model.interchange(base, {**source, "A1": "7"}, "A1")["answer"] == "", "two steps from 7 miss the root"
 
 
 def test_no_shortcut_beats_chance() -> None:
