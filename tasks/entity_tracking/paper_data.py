@@ -131,7 +131,7 @@ def _row(encoder: Encoder, example: _Example, alike: Sequence[_Example], rng: np
         if not fresh or other.scene.slot == scene.slot:
             continue
         wrong = int((scene.slot + rng.integers(1, n)) % n)
-        unborne = sorted({*string.ascii_uppercase} - {*other.scene.labels})
+        unborne = sorted({*string.ascii_uppercase} - {*other.scene.labels, scene.query})
         unknown = unborne[int(rng.integers(len(unborne)))]
         made = variants(scene, wrong, other.scene, control.scene, unknown, rng)
         item = Item(

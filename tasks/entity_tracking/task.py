@@ -141,7 +141,8 @@ class EntityTracking(GeneratedTask):
         fresh = [unused["objects"][i] for i in rng.choice(len(unused["objects"]), 2, replace=False)]
         at, beside = rng.choice(n, 2, replace=False)
         control = self._scene(template, n, int(at), int(beside), fresh, unused, rng)
-        unknown = one(rng, [label for label in pool["labels"] if label not in other.labels])
+        unborne = [label for label in pool["labels"] if label not in other.labels]
+        unknown = one(rng, [label for label in unborne if label != scene.query] or unborne)
         others = variants(scene, wrong, other, control, unknown, rng)
         held = scene.objects[slot], scene.objects[wrong]
         return Item(
