@@ -48,9 +48,10 @@ none; -1, the reverse. The oracle is left out, since it reads both truths. The 9
 there are but so many methods (they are drawn again), together with the error of the scores (examples and data seeds,
 the same for both boards, are drawn again). With so few methods it is wide whatever the boards say: an interval with 0
 in it leaves open whether the boards agree at all. Several of the methods are baselines that any board should put
-last, so part of each tau is the easy part. `auroc` and `average_precision` of a natural model are taken against effects
-of single cuts, which is what patching estimates on other prompts: there, methods near patching are near the truth by
-construction. A metric that needs a role which the natural model does not have (negative, backup) has no tau.
+last, so part of each tau is the easy part. The truth behind `auroc` and `average_precision` is of another kind on
+either side: on a natural model it is what single cuts cost, with all the kinds of sources that the planted evidence
+uses, while methods see the task's one default counterfactual. A metric that needs a role which the natural model does
+not have (negative, backup) has no tau.
 """
 
 
