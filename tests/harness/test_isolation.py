@@ -8,14 +8,14 @@ def states(store, cells):
 
 
 def test_time_memory_and_death_are_rows_and_the_others_go_on(run_cells, plugin):
-    words = ["method=toy_slow,toy_dies,toy_eats,toy_raises,toy_fixed", "isolate=true", "timeout=4", "memory=2000"]
+    words = ["method=toy_slow,toy_dies,toy_eats,toy_raises,toy_fixed", "isolate=true", "timeout=8", "memory=2000"]
     summary, store, cells, _ = run_cells(*words)
     assert states(store, cells) == {
         "toy_slow": "timeout", "toy_dies": "killed", "toy_eats": "killed", "toy_raises": "failed", "toy_fixed": "ok",
     }  # fmt: skip
     assert summary.failed
     reasons = {cell.method.name: store.cell(cell.key).get("reason") for cell in cells}
-    assert reasons["toy_slow"] == "took longer than 4 s"
+    assert reasons["toy_slow"] == "took longer than 8 s"
     assert reasons["toy_eats"] == "took more than 2000 MiB of memory"
     assert reasons["toy_dies"] == "its process was ended by signal 9 (out of memory?)"
     before = len(runs_of(plugin))
