@@ -44,16 +44,22 @@ FindPositions = Callable[[str, str, str], Mapping[str, tuple[int, int]] | None]
 """From prompt, answer and wrong answer to spans of characters of named words, or None."""
 
 
-def load_examples(encoder: Encoder, request: DataRequest, find_positions: FindPositions | None = None) -> TaskData:
+def load_examples(
+    encoder: Encoder,
+    request: DataRequest,
+    find_positions: FindPositions | None = None,
+    glued: Callable[[str], bool] = lambda prompt: False,
+) -> TaskData:
     """The examples of ``request.source`` as :class:`bench.task.TaskData`, at most ``request.sizes`` of each split.
 
     ``find_positions`` is asked where no ``position.`` column is given, and used if it answers for every row.
+    ``glued`` says of a prompt whether its answers follow without a space.
     Raises :class:`TaskError` that names the row and the column.
     """
     rows = read_table(str(request.source))
     columns = _columns(rows)
     encoder.warm(str(cell) for row in rows for name, cell in row.cells.items() if _holds_prompt(name))
-    examples = [_example(encoder, row, columns) for row in rows]
+    examples = [_example(encoder, row, columns, glued) for row in rows]
     if find_positions and not any(c.startswith("position.") for c in columns):
         _add_positions(encoder, examples, find_positions)
     rng = np.random.default_rng([request.seed, 0])
@@ -96,10 +102,10 @@ def _holds_prompt(column: str) -> bool:
     return column == "prompt" or re.fullmatch(r"counterfactual\.[^.]+", column) is not None
 
 
-def _example(encoder: Encoder, row: Row, columns: Sequence[str]) -> dict[str, Any]:
+def _example(encoder: Encoder, row: Row, columns: Sequence[str], glued: Callable[[str], bool]) -> dict[str, Any]:
     prompt, answer, wrong = (row.text(name) for name in REQUIRED)
     ids = encoder.ids(prompt)
-    answer_id, wrong_id = _answer(encoder, row, prompt, "answer"), _answer(encoder, row, prompt, "wrong")
+    answer_id, wrong_id = (_answer(encoder, row, prompt, column, glued) for column in ("answer", "wrong"))
     if answer_id == wrong_id:
         raise TaskError(f"{row.label}, column 'wrong': {wrong!r} is the same token as the answer")
     template = row.text("template") if "template" in columns else ""
@@ -116,12 +122,14 @@ def _example(encoder: Encoder, row: Row, columns: Sequence[str]) -> dict[str, An
         "cluster": row.text("cluster") if "cluster" in columns else pair,
         "values": _values(row, columns, "value.") or {"answer": answer.strip()},
         "counterfactuals": {
-            name: _counterfactual(encoder, row, columns, name, len(ids)) for name in _counterfactuals(columns)
+            name: _counterfactual(encoder, row, columns, name, len(ids), glued) for name in _counterfactuals(columns)
         },
     }
 
 
-def _counterfactual(encoder: Encoder, row: Row, columns: Sequence[str], name: str, length: int) -> dict[str, Any]:
+def _counterfactual(
+    encoder: Encoder, row: Row, columns: Sequence[str], name: str, length: int, glued: Callable[[str], bool]
+) -> dict[str, Any]:
     column = f"counterfactual.{name}"
     prompt = row.text(column)
     ids = encoder.ids(prompt)
@@ -134,14 +142,14 @@ def _counterfactual(encoder: Encoder, row: Row, columns: Sequence[str], name: st
         "prompt": prompt,
         "ids": ids,
         "answer": answer,
-        "answer_id": _answer(encoder, row, prompt, f"{column}.answer") if answer else -1,
+        "answer_id": _answer(encoder, row, prompt, f"{column}.answer", glued) if answer else -1,
         "values": _values(row, columns, f"{column}.value.") or {"answer": answer},
     }
 
 
-def _answer(encoder: Encoder, row: Row, prompt: str, column: str) -> int:
+def _answer(encoder: Encoder, row: Row, prompt: str, column: str, glued: Callable[[str], bool]) -> int:
     try:
-        return encoder.answer(prompt, row.text(column))
+        return encoder.answer(prompt, row.text(column), glued(prompt))
     except TaskError as error:
         raise TaskError(f"{row.label}, column {column!r}: {error}") from error
 
