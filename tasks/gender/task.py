@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from bench.task import TaskError
-from tasks._common import Encoder, GeneratedTask, Item, Pool, Prompt, fill, one, single
+from bench.task import DataRequest, TaskData, TaskError
+from tasks._common import Encoder, GeneratedTask, Item, Pool, Prompt, fill, load_examples, one, single
 from tasks.gender.causal import FEMALE, GENDERS, MALE, PRONOUNS, GenderCausalModel
 from tasks.gender.fillers import FEMALE as FEMALE_NAMES
 from tasks.gender.fillers import MALE as MALE_NAMES
@@ -119,12 +120,23 @@ class Gender(GeneratedTask):
         places = single(encoder, offered["places"], placed) if placed else offered["places"]
         return {"templates": templates, **genders, "places": places}
 
+    def own(self, encoder: Encoder, request: DataRequest) -> TaskData:
+        """See :class:`GeneratedTask`; the name is found where a prompt has one of the task's."""
+        return load_examples(encoder, request, find_positions=self._name)
+
     def judging(self, train: Pool, kind: str, word: str) -> Pool:
         """See :class:`GeneratedTask`: a name is judged beside one other of its gender, in prompts of that gender."""
         if kind not in GENDERS:
             return super().judging(train, kind, word)
         beside = next(name for name in train[kind] if name != word)
         return {**train, kind: (word, beside), "genders": (kind,)}
+
+    def _name(self, prompt: str, answer: str, wrong: str) -> dict[str, tuple[int, int]] | None:
+        """The name in somebody's own prompt; None where there is none or several."""
+        offered = self.offered()
+        names = {*offered[FEMALE], *offered[MALE]}
+        found = [match.span() for match in re.finditer(r"\w+", prompt) if match.group() in names]
+        return {"NAME": found[0]} if len(found) == 1 else None
 
     def item(self, pool: Pool, number: int, rng: np.random.Generator) -> Item | None:
         """See :class:`GeneratedTask`. Every four examples of a template show both genders in both cases."""

@@ -18,7 +18,7 @@ TEMPLATES: dict[str, tuple[str, dict[str, str]]] = {
         ("ran", "This morning, {N} ran to the {PLACE} {E}", "because", "with"),
         ("left", "In the evening, {N} left the {PLACE} {E}", "because", "with"),
         ("home", "Before dinner, {N} came home from the {PLACE} {E}", "because", "with"),
-        ("play", "Everyone knows that {N} likes to play at the {PLACE} {E}", "because", "with"),
+        ("likes", "Everyone knows that {N} likes to go to the {PLACE} {E}", "because", "with"),
         ("child", "Once upon a time, a child named {N} lived near the {PLACE} {E}", "because", "with"),
         ("happy", "Last night, {N} was happy {E}", "because", "about"),
         ("told", "After lunch, {N} told everyone {E}", "that", "about"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from bench.task import TaskError
 from tasks._common import Encoder, cuts, fill, single
-from tasks.greater_than.fillers import YEARS, rank
+from tasks.greater_than.fillers import NUMBERS, YEARS, rank
 from tasks.greater_than.templates import AFTER, WORDS, direction_words, text
 from tasks.greater_than.templates import YEARS as KIND_YEARS
 
@@ -60,6 +61,19 @@ def read_numbers(
             f"or give examples of your own (task.data=FILE)"
         )
     return tuple(found)
+
+
+def ends_in_century(prompt: str) -> bool:
+    """Whether a prompt ends in the middle of a year."""
+    return re.search(r"(?<!\d)\d\d$", prompt) is not None
+
+
+def start_of(prompt: str, answer: str, wrong: str) -> dict[str, tuple[int, int]] | None:
+    """The start in somebody's own prompt, a year of four digits or a number word; None where there is not just one."""
+    years = [match.span(1) for match in re.finditer(r"(?<!\d)\d\d(\d\d)(?!\d)", prompt)]
+    words = [match.span() for match in re.finditer(r"\w+", prompt) if match.group() in NUMBERS]
+    found = years if ends_in_century(prompt) else words
+    return {"START": found[0]} if len(found) == 1 else None
 
 
 def _years(encoder: Encoder, template: str, noun: str, century: str) -> set[str]:

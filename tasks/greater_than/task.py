@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.task import TaskError
-from tasks._common import Encoder, GeneratedTask, Item, Pool, single
+from bench.task import DataRequest, TaskData, TaskError
+from tasks._common import Encoder, GeneratedTask, Item, Pool, load_examples, single
 from tasks.greater_than.causal import GreaterThanCausalModel
 from tasks.greater_than.fillers import CENTURIES, EVENTS, GOODS, NUMBERS
 from tasks.greater_than.prompts import draw, others
-from tasks.greater_than.reading import example, read_numbers, read_years
+from tasks.greater_than.reading import ends_in_century, example, read_numbers, read_years, start_of
 from tasks.greater_than.templates import AFTER, DIRECTIONS, TEMPLATES, WORDS, YEARS
 
 COUNTERFACTUALS: tuple[str, ...] = ("start_01", "flip", "beyond", "noun", "century", "random")
@@ -134,6 +134,10 @@ class GreaterThan(GeneratedTask):
             ends = read_numbers(encoder, templates, noun, offered["ends"])
         frames = [example(self.numbers, t, "{}", ends[0]) for t in templates]
         return {**found, "nouns": single(encoder, offered["nouns"], frames), "ends": ends, "starts": ends[1:-1]}
+
+    def own(self, encoder: Encoder, request: DataRequest) -> TaskData:
+        """See :class:`GeneratedTask`: behind a century, the answer is a year without a space."""
+        return load_examples(encoder, request, find_positions=start_of, glued=ends_in_century)
 
     def judging(self, train: Pool, kind: str, word: str) -> Pool:
         """See :class:`GeneratedTask`: a noun is judged beside two others."""

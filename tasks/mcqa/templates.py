@@ -13,7 +13,7 @@ TEMPLATES: dict[str, str] = {
     "copy": "A {T} is {C}. What color is the {T}?",
     "the": "The {T} is {C}. What color is the {T}?",
     "my": "My {T} is {C}. What color is my {T}?",
-    "painted": "I painted the {T} {C}. What color is the {T}?",
+    "new": "The new {T} is {C}. What color is the new {T}?",
     "found": "The {T} that I found is {C}. What color is the {T}?",
     "was": "Last week the {T} was {C}. What color was the {T}?",
 }

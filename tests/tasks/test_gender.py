@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import os
 import re
@@ -191,3 +192,16 @@ def test_a_pretrained_model_passes_the_gate():
 
     model = Pretrained()
     assert model.accuracy(Gender().build(model.tokenizer, DataRequest(choose=model.choose))) >= Gender.gate
+
+
+def test_examples_of_the_users_own_are_read_and_the_name_is_found(tmp_path):
+    file, prompt = tmp_path / "own.csv", "Yesterday, {} was happy because"
+    with file.open("w") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["prompt", "answer", "wrong", "counterfactual.gender", "cluster"])
+        for i, (name, other, *pronouns) in enumerate([("Mary", "John", "she", "he"), ("Tom", "Anna", "he", "she")] * 3):
+            writer.writerow([prompt.format(name), *pronouns, prompt.format(other), f"c{i}"])
+    found = Gender().build(tokenizer("byte_level"), DataRequest(source=str(file)))
+    for row in support.rows(found):
+        name = tokenizer("byte_level").decode([row["ids"][row["positions"]["NAME"]]]).strip()
+        assert name in ("Mary", "Tom") and name in row["prompt"]

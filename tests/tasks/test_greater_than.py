@@ -50,6 +50,7 @@ def two_digit(bos: bool = False, digits: str = r" ?\d{2}") -> PreTrainedTokenize
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     tokenizer.decoder = decoders.ByteLevel()
     years = [f" {century}{year}" for century in CENTURIES for year in YEARS] * 3
+    years += [f" {year}" for year in YEARS] * 3
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=9000, special_tokens=["<pad>", "<s>"], show_progress=False, initial_alphabet=alphabet
@@ -270,3 +271,26 @@ def test_what_a_model_gets_wrong_is_dropped():
     used = {word for row in support.rows(found) for _, p in support.prompts(row) for word in support.words(p["prompt"])}
     assert not used & {"books", "pile"}
     assert (found.kept["templates_screened"], found.kept["nouns_screened"]) == (5 / 6, 1 - 1 / len(GOODS))
+
+
+@pytest.mark.parametrize(("prompt", "start", "answers"), [
+    ("The war lasted from the year 17{} to the year 17", "32", ("41", "23", "07")),
+    ("The number of books rose from {} to", "three", ("five", "one", "two")),
+])  # fmt: skip
+def test_examples_of_the_users_own_are_read_with_the_start_found_and_years_without_a_space(
+    tmp_path, prompt, start, answers
+):
+    reader = two_digit() if start == "32" else tokenizer("words", "byte_level")
+    answer, wrong, other = answers
+    text, changed = prompt.format(start), prompt.format(other)
+    file = tmp_path / "own.csv"
+    lines = [f"{text},{answer},{wrong},{changed},{answer},{i}" for i in range(6)]
+    head = "prompt,answer,wrong,counterfactual.own,counterfactual.own.answer,cluster"
+    file.write_text("\n".join([head, *lines]))
+    found = GreaterThan().build(reader, DataRequest(source=str(file)))
+    for row in support.rows(found):
+        assert reader.decode([row["ids"][row["positions"]["START"]]]).strip() == start
+        space = "" if start == "32" else " "
+        whole = reader(f"{text}{space}{answer}")["input_ids"]
+        assert [*row["ids"], row["answer_id"]] == whole
+        assert row["counterfactuals"]["own"]["answer_id"] == row["answer_id"]
