@@ -64,9 +64,9 @@ def _trials() -> tuple[Trial, ...]:
 def spec(variant: str | None = None) -> PlantSpec:
     """Arithmetic's planting."""
     need, may = _edges()
-    shape = Shape(len(vocabulary()), n_layer=4, n_positions=16)
+    shape = Shape(len(vocabulary()), n_layer=4, d_mlp=192, n_positions=16)
     return PlantSpec(
-        "arithmetic", shape, _roles(), need, may, _trials(), sample, LANES, "word", 3000, 1500, checks=CHECKS
+        "arithmetic", shape, _roles(), need, may, _trials(), sample, LANES, "word", 3600, 1800, pairs=64, checks=CHECKS
     )
 
 

@@ -9,7 +9,7 @@ CAPITALS: tuple[str, ...] = tuple(string.ascii_uppercase)
 LETTERS: tuple[str, ...] = tuple(string.ascii_letters)
 """For tokenizers that read numbers digit by digit."""
 
-PLANTED_NAMES: tuple[str, ...] = NUMBERS[:32]
+PLANTED_NAMES: tuple[str, ...] = NUMBERS[:28]
 """The names in the vocabulary of the planted models."""
 
 PLANTED_TEMPLATES: tuple[str, ...] = ("lines",)

@@ -15,7 +15,7 @@ from tasks.path_finding.trees import Problem, ancestors, grow, relabelled, swapp
 
 SPECIAL = ("<pad>", "<unk>")
 SIGNS = (">", ":")
-KINDS = {"random": 0.3, "goal": 0.25, "swap": 0.25, "relabel": 0.2}
+KINDS = {"random": 0.35, "goal": 0.2, "swap": 0.2, "relabel": 0.25}
 EDGE, EDGES = 3, PLANTED_NODES - 1
 """Tokens of an edge, and edges; a child is an edge's last token."""
 LENGTH = EDGE * EDGES + 4
@@ -45,7 +45,8 @@ def sample(rng: np.random.Generator, n: int, kinds: dict[str, float] | None = No
     targets = {name: [MODEL.interchange(b, s, name)["answer"] for b, s in values] for name in MODEL.variables}
     targets["goal"] = [_answer(base, source.goal) for base, source in pairs]
     targets["tree"] = [_answer(source, base.goal) if _same(base, source) else "" for base, source in pairs]
-    at = [(_places(base), _places(source)) for base, source in pairs]
+    edges = rng.integers(0, EDGES, n)
+    at = [(_places(base, edge), _places(source, edge)) for (base, source), edge in zip(pairs, edges, strict=True)]
     return Pairs(
         base=torch.tensor([_prompt(base) for base in bases]),
         source=torch.tensor([_prompt(source) for source in sources]),
@@ -85,14 +86,13 @@ def _prompt(problem: Problem) -> list[int]:
     return [IDS[word] for word in (*words, problem.goal, ":", problem.root, ">")]
 
 
-def _places(problem: Problem) -> dict[str, int]:
-    """Named positions: parents and children by edge; where each step reads its parent; goal, answer and end."""
+def _places(problem: Problem, edge: int) -> dict[str, int]:
+    """Named positions: an edge's three tokens; where each step reads its parent; goal, answer and end."""
     place = {child: EDGE * i + 2 for i, (_, child) in enumerate(problem.edges)}
     path = [problem.goal, *ancestors(problem.parents, problem.goal)]
-    ends = {"GOAL": LENGTH - 4, "END": LENGTH - 1, "ANSWER": place[path[-1]]}
-    edges = {f"{end}{i + 1}": EDGE * i + shift for i in range(EDGES) for end, shift in (("P", 0), ("C", 2))}
+    of_edge = {name: EDGE * int(edge) + i for i, name in enumerate(("PARENT", "SIGN", "CHILD"))}
     looks = {f"LOOK{i}": place[path[i - 1]] for i in range(1, PLANTED_DEPTH)}
-    return {**edges, **ends, **looks}
+    return {**of_edge, **looks, "GOAL": LENGTH - 4, "ANSWER": place[path[-1]], "END": LENGTH - 1}
 
 
 def _ids(words: list[str]) -> torch.Tensor:
