@@ -5,7 +5,7 @@ writes there who the child is (apart from the same names as parents and goal), a
 1 a head at END attends to the goal as a child and copies its parent (A1); in layer 2 a head does so with A1 (A2; the
 root, where A1 is right below it). In layer 3 two heads attend to A2 as a child, or, the root being nobody's child, to
 A1, and say it (answer). A weaker third one steps in for them (backup), one head writes against the answer (negative),
-and two look at the answer and write nothing that matters (decoys).
+and two look where the steps look and write nothing that matters (decoys).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tasks.path_finding.plant_prompts import KINDS, LENGTH, sample, vocabulary
 
 PARENT, CHILD, GOAL = "a0.h0", "a0.h1", "a0.h2"
 STEPS, MOVERS = ("a1.h0", "a2.h0"), ("a3.h0", "a3.h1")
-BACKUP, NEGATIVE, DECOYS = "a4.h0", "a4.h1", ("a3.h2", "a4.h2")
+BACKUP, NEGATIVE, DECOYS = "a3.h2", "a3.h3", ("a1.h1", "a2.h1")
 LANES = {"parent": 14, "child": 14, "goal": 13, "step1": 13, "step2": 13, "decoy": 4, "word": 24}
 BATCHES = 4
 
@@ -56,7 +56,9 @@ def _roles() -> dict[str, Role]:
     for name, role in roles.items():
         variable = "answer" if role == "required" else None
         out[name] = Role(role, variable, "END", ("END", "ANSWER"), word, mover)
-    return out | {decoy: Role("inert", None, "END", ("END", "ANSWER"), ("decoy",), mover) for decoy in DECOYS}
+    for decoy, step in zip(DECOYS, STEPS, strict=True):
+        out[decoy] = Role("inert", None, "END", out[step].attends, ("decoy",), out[step].reads)
+    return out
 
 
 def _edges() -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -100,9 +102,9 @@ def spec(variant: str | None = None) -> PlantSpec:
     """The planting; there is one variant."""
     need, may = _edges()
     checks = Checks(mixed=KINDS, kinds=tuple(KINDS), chains=(("A1", "answer"), ("A2", "answer")), about=ABOUT)
-    shape = Shape(len(vocabulary()), 5, 4, 96, 16, LENGTH + 2)
+    shape = Shape(len(vocabulary()), 4, 4, 96, 16, LENGTH + 2)
     return PlantSpec(
-        "path_finding", shape, _roles(), need, may, _trials(), sample, LANES, "word", 1300, 1300, ramp=(0.5, 0.9),
+        "path_finding", shape, _roles(), need, may, _trials(), sample, LANES, "word", 2200, 1100, ramp=(0.5, 0.9),
         behaviour=0.5, checks=checks,
     )  # fmt: skip
 
