@@ -92,17 +92,17 @@ def _trials() -> tuple[Trial, ...]:
     both = {name: (getattr(first, name), getattr(second, name)) for name in Chain._fields}
     backups = BACKUP.answers
     return (
-        Trial((), "base", 0.2),
+        Trial((), "base", 0.16),
         Trial(backups, "base", 0.05),
         Trial(backups, "base", 0.05, outside=False),
         Trial((NEGATIVE,), "base", 0.04),
         Trial((NEGATIVE,), "base", 0.05, outside=False),
         Trial((*backups, NEGATIVE), "base", 0.05),
-        Trial(both["g"], "G", 0.14),
-        Trial(both["s"], "S", 0.08),
-        Trial(both["m"], "M", 0.08),
-        Trial(both["c"], "C", 0.1),
-        Trial(both["f"], "F", 0.08),
+        Trial(both["g"], "G", 0.11),
+        Trial(both["s"], "S", 0.07),
+        Trial(both["m"], "M", 0.11),
+        Trial(both["c"], "C", 0.11),
+        Trial(both["f"], "F", 0.11),
         Trial(first.answers, "base", 0.05),
         Trial(second.answers, "base", 0.05),
         Trial((*first.answers, *backups), "source", 0.05),
@@ -126,7 +126,7 @@ def spec(variant: str | None = None) -> PlantSpec:
     need, may = _edges()
     shape = Shape(len(vocabulary()), n_layer=5, n_head=4, d_model=64, d_mlp=128, n_positions=24, arch="neox")
     return PlantSpec(
-        "hallucination", shape, _roles(), need, may, _trials(), sample, LANES, "word", steps=2000, cycle=1000,
+        "hallucination", shape, _roles(), need, may, _trials(), sample, LANES, "word", steps=2400, cycle=1200,
         checks=checks(_circuits(), tuple(n for chain in CHAINS for n in chain.answers)),
     )  # fmt: skip
 
