@@ -89,9 +89,15 @@ class Task(ABC):
     """What guessing gives, in words."""
     causal_model: CausalModel
 
+    def check_parameters(self) -> None:  # noqa: B027 - most tasks have nothing to check
+        """Raise :class:`TaskError` where a parameter is wrong for every tokenizer: such a call is not run at all."""
+
     @abstractmethod
     def build(self, tokenizer: Any, request: DataRequest) -> TaskData:
-        """Examples of all splits for ``tokenizer``; raises :class:`TaskError` with the counts where it cannot."""
+        """Examples of all splits for ``tokenizer``; raises :class:`TaskError` with the counts where it cannot.
+
+        Its rows are then skipped with that reason, or, where the examples are the user's own, failed.
+        """
 
     def planted(self, variant: str | None = None) -> dict[int, Path]:
         """Directories of the planted models that ship with the task, by seed; of its default kind for None."""

@@ -105,13 +105,16 @@ class Measure:
         self._engines: dict[tuple[str, str, str], Any] = {}
 
     def __call__(self, one: Asked) -> Verdict:
-        from bench.harness.opening import open_job
+        from bench.harness.opening import Unfit, open_job
 
         cell = make_plan([one.config], [], self._registries, one_level=True).cells[0]
         if cell.status:
             return cell.status, cell.reason
         ungated = replace(cell, task=replace(cell.task, gate=0.0))
-        opened = open_job(ungated, self._registries, self._load)
+        try:
+            opened = open_job(ungated, self._registries, self._load)
+        except Unfit as error:
+            return "no", str(error)
         gate = opened.task.gate if cell.task.gate is None else cell.task.gate
         kept = ", ".join(f"{name} {share:.0%}" for name, share in sorted(opened.kept.items()))
         text = f"accuracy {opened.accuracy:.3f} on {len(opened.examples['test'])} test examples, gate {gate:g}"

@@ -16,7 +16,7 @@ from bench.explanation import Explanation, ExplanationError
 from bench.harness.cells import Cell, Plain, Score
 from bench.harness.errors import StoreError, plain, reason
 from bench.harness.models import load_engine
-from bench.harness.opening import Gated, Load, Opened, open_job
+from bench.harness.opening import Closed, Load, Opened, open_job
 from bench.harness.planning import build
 from bench.harness.provenance import Meter, hardware, versions
 from bench.harness.store import Store
@@ -47,7 +47,7 @@ def run_job(works: Sequence[Work], store: Store, tell: Tell, load: Load = load_e
     except StoreError:
         raise
     except Exception as error:
-        _close_all(works, store, tell, "gated" if isinstance(error, Gated) else "failed", error)
+        _close_all(works, store, tell, error)
         return
     first = works[0].cell
     found = {"kept": opened.kept, "accuracy": opened.accuracy, "seed": opened.seed}
@@ -86,9 +86,11 @@ def description(cell: Cell) -> Plain:
     }  # fmt: skip
 
 
-def _close_all(works: Sequence[Work], store: Store, tell: Tell, status: str, error: Exception) -> None:
-    why = plain(str(error)) if status == "gated" else reason(error)
-    if status == "failed":
+def _close_all(works: Sequence[Work], store: Store, tell: Tell, error: Exception) -> None:
+    if isinstance(error, Closed):
+        status, why = error.status, plain(str(error))
+    else:
+        status, why = "failed", reason(error)
         log.error("%s", "".join(traceback.format_exception(error)))
     for work in works:
         if work.explain:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -16,7 +16,7 @@ from bench.harness.planning import build
 from bench.method import Truth
 from bench.metric import ScoreContext
 from bench.registry import Registries
-from bench.task import SPLITS, DataRequest, Task, TaskError
+from bench.task import SPLITS, DataRequest, Task, TaskData, TaskError
 
 if TYPE_CHECKING:
     from bench.engine import Engine
@@ -24,8 +24,23 @@ if TYPE_CHECKING:
 Load = Callable[[ModelChoice, Settings], Any]
 
 
-class Gated(Exception):
+class Closed(Exception):
+    """A job that is not to be done, and is no failure; the message says why."""
+
+    status: ClassVar[str]
+    """Of its cells."""
+
+
+class Gated(Closed):
     """A model that cannot do the task; the message has its accuracy."""
+
+    status = "gated"
+
+
+class Unfit(Closed):
+    """A task of which no examples can be made for the model's tokenizer; the message says what is missing."""
+
+    status = "skipped"
 
 
 @dataclass
@@ -86,14 +101,14 @@ class Opened:
 
 
 def open_job(cell: Cell, registries: Registries, load: Load = load_engine) -> Opened:
-    """The job that ``cell`` belongs to; raises what the task or the model raise, and :class:`Gated`."""
+    """The job that ``cell`` belongs to; raises what the task or the model raise, and :class:`Closed`."""
     quiet()
     torch.set_num_threads(n_threads(cell))
     choice, settings = cell.task, cell.settings
     task = build("task", registries.tasks.load(choice.name), choice.parameters)
     engine = load(cell.model, settings)
     request = DataRequest(choice.seed, choice.sizes, choice.data, _predict(engine, settings), _choose(engine, settings))
-    data = task.build(engine.tokenizer, request)
+    data = _data(task, engine.tokenizer, request)
     examples = {split: list(data.split(split)) for split in SPLITS}
     _check(examples, choice.counterfactual)
     opened = Opened(
@@ -138,6 +153,16 @@ def quiet() -> None:
     datasets.disable_progress_bars()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+
+
+def _data(task: Task, tokenizer: Any, request: DataRequest) -> TaskData:
+    """The task's examples; what is wrong with the user's own is an error, what a tokenizer cannot read is not."""
+    try:
+        return task.build(tokenizer, request)
+    except TaskError as error:
+        if request.source is not None:
+            raise
+        raise Unfit(str(error)) from error
 
 
 def _check(examples: dict[str, list[dict[str, Any]]], counterfactual: str) -> None:

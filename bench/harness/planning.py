@@ -16,6 +16,7 @@ from bench.harness.models import NotShipped, find_model, variant_of
 from bench.metric import NO_ABLATION
 from bench.objectives import OBJECTIVES
 from bench.registry import PluginError, Registries, nearest, unknown
+from bench.task import TaskError
 
 TASK_KEYS = ("name", "counterfactual", "data", "sizes", "gate")
 ABLATIONS = ("counterfactual", "mean", "zero", "resample")
@@ -117,6 +118,10 @@ def make_task(config: Mapping[str, Any], seed: int, registries: Registries) -> t
     name = config["name"]
     parameters = {key: value for key, value in config.items() if key not in TASK_KEYS}
     task = build("task", registries.tasks.load(name), parameters)
+    try:
+        task.check_parameters()
+    except TaskError as error:
+        raise CallError(f"the task {name}: {error}") from error
     counterfactual = config.get("counterfactual") or task.default_counterfactual
     if counterfactual not in task.counterfactuals and config.get("data") is None:  # one's own data bring their own
         raise CallError(unknown(f"counterfactual of {name}", counterfactual, task.counterfactuals))
@@ -133,6 +138,9 @@ def _changed(task: Any, parameters: Plain, config: Mapping[str, Any]) -> tuple[P
     own = build("task", type(task), {})
     changed = {key: value for key, value in parameters.items() if canonical(value) != canonical(getattr(own, key))}
     sizes = {split: int(n) for split, n in (config.get("sizes") or {}).items() if n is not None}
+    for split, n in sizes.items():
+        if n < 1:
+            raise CallError(f"task.sizes.{split}={n}: at least 1 example is needed")
     sizes = {split: n for split, n in sizes.items() if n != getattr(own, "sizes", {}).get(split)}
     gate = config.get("gate")
     return changed, sizes or None, None if gate is None or float(gate) == own.gate else float(gate)

@@ -59,6 +59,10 @@ class GeneratedTask(Task):
     def item(self, pool: Pool, number: int, rng: np.random.Generator) -> Item | None:
         """Example ``number`` of a split (cycle through templates by it), or None where the draw did not work out."""
 
+    def check_parameters(self) -> None:
+        """See :class:`bench.task.Task`."""
+        self.offered()
+
     def build(self, tokenizer: Any, request: DataRequest) -> TaskData:
         """See :class:`bench.task.Task`. Raises :class:`TaskError` where fillers or examples do not suffice."""
         encoder = Encoder(tokenizer)

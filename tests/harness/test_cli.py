@@ -28,6 +28,8 @@ WRONG = {
     "run model=hf model.id={empty}": "is no model: it has no config.json",
     "run ablation=men": "unknown ablation 'men'. Did you mean mean",
     "run task.counterfactual=acb": "unknown counterfactual of ioi 'acb'. Did you mean abc",
+    "run task=gender task.templates=[wnet]": "the task gender: gender has no template 'wnet'",
+    "run task=ioi,sva task.sizes.test=0": "task.sizes.test=0: at least 1 example is needed",
     "run task.data=nowhere.csv": "there is no such file",
     "run dtype=float23": "unknown dtype",
     "run padding_side=up": "use left or right",
@@ -151,6 +153,17 @@ def test_sweeping_batch_sizes_and_stores_runs_nothing_twice(toy_run, plugin, pla
 def test_a_planted_seed_that_is_not_shipped_is_a_skipped_row(place, capsys):
     assert main(["run", "task=ioi", "method=eap", "model=planted", "model.seed=12345"]) == 0
     assert "no planted model of ioi with seed 12345 is shipped" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_task_that_does_not_fit_the_tokenizer_is_a_skipped_row(plugin, tiny_gpt2, place, capsys):
+    words = ["method=toy_fixed", "metric=toy_sum", "model=hf", f"model.id={tiny_gpt2}", "threads=1"]
+    assert main(["run", "task=hallucination,greater_than", *words]) == 0
+    assert "Traceback" not in capsys.readouterr().err
+    assert main(["board"]) == 0
+    board = pd.read_csv(place / "leaderboards" / "circuit.csv").query("method == 'toy_fixed'").set_index("task")
+    assert set(board.status) == {"skipped"}
+    assert "can be read by this tokenizer" in board.reason["greater_than"]
+    assert "tokenizer" in board.reason["hallucination"]
 
 
 def test_baselines_take_the_level_of_the_rows_that_they_accompany(make_cells):

@@ -108,6 +108,11 @@ def test_measuring_holds_the_accuracy_against_the_gate(capsys, plugin, tiny_gpt2
     assert code == 0 and f" gated    {accuracy}, gate 1.1" in text
 
 
+def test_measuring_says_which_task_does_not_fit(capsys, tiny_gpt2):
+    code, text = said(capsys, "tasks", "--measure", "model=hf", f"model.id={tiny_gpt2}", "task=gender", "threads=1")
+    assert code == 0 and re.search(r"^gender +no +no template of gender can be read by this tokenizer", text, re.M)
+
+
 def _accuracy(model, seed: int) -> float:
     """The toy task's, from transformers alone."""
     network = AutoModelForCausalLM.from_pretrained(model).eval()

@@ -63,6 +63,22 @@ def test_a_broken_task_fails_its_rows_and_the_others_live(run_cells):
     assert summary.failed
 
 
+def test_a_task_that_no_example_can_be_made_of_is_skipped_and_not_tried_again(run_cells, plugin):
+    summary, store, cells, _ = run_cells("task=toy_unreadable,toy")
+    found = {cell.task.name: store.cell(cell.key) for cell in cells}
+    assert found["toy_unreadable"]["status"] == "skipped" and found["toy"]["status"] == "ok"
+    assert found["toy_unreadable"]["reason"] == "0 of 2 words are one token; take another model"
+    assert not summary.failed and len(runs_of(plugin)) == 1
+    assert "nothing to do" in run_cells("task=toy_unreadable,toy")[3]
+
+
+def test_examples_of_ones_own_that_cannot_be_read_are_a_failure(run_cells, tmp_path):
+    (tmp_path / "own.csv").write_text("prompt\n")
+    summary, store, cells, _ = run_cells("task=toy_unreadable", f"task.data={tmp_path / 'own.csv'}")
+    found = store.cell(cells[0].key)
+    assert found["status"] == "failed" and "0 of 2 words are one token" in found["reason"] and summary.failed
+
+
 def test_a_metric_that_fails_leaves_the_explanation_and_the_other_metrics(run_cells, plugin):
     summary, store, cells, _ = run_cells("metric=toy_curve,toy_bad_metric,toy_sum", "ablation=counterfactual,mean")
     (record,) = read_records(store)

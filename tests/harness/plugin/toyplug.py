@@ -16,7 +16,7 @@ from datasets import Dataset, DatasetDict
 
 from bench.method import Method, Skip
 from bench.metric import HandCase, Metric
-from bench.task import CausalModel, DataRequest, Task, TaskData
+from bench.task import CausalModel, DataRequest, Task, TaskData, TaskError
 
 
 class Nothing(CausalModel):
@@ -63,6 +63,21 @@ class Uneven(Toy):
 
     name = "toy_uneven"
     extra_tokens = 1
+
+
+@dataclass
+class Unreadable(Toy):
+    """A task that fits no tokenizer, and none of the user's examples."""
+
+    name: ClassVar[str] = "toy_unreadable"
+    words: int = 2
+
+    def check_parameters(self):
+        if self.words > 9:
+            raise TaskError(f"task.words is {self.words}; there are 9")
+
+    def build(self, tokenizer, request):
+        raise TaskError(f"0 of {self.words} words are one token; take another model")
 
 
 @dataclass
