@@ -12,7 +12,7 @@ from tasks._common import Encoder, GeneratedTask, Item, Pool, Prompt, fill, load
 from tasks._common.together import found, together
 from tasks.identity_rules.causal import ABA, ABB, IdentityRulesCausalModel
 from tasks.identity_rules.fillers import LETTERS, WORDS
-from tasks.identity_rules.templates import TEMPLATES
+from tasks.identity_rules.templates import TEMPLATES, glued
 
 Pairs = list[tuple[str, str]]
 """The first two words of each item, and of the query, which comes last."""
@@ -133,8 +133,8 @@ class IdentityRules(GeneratedTask):
         )
 
     def own(self, encoder: Encoder, request: DataRequest) -> TaskData:
-        """See :class:`GeneratedTask`."""
-        return load_examples(encoder, request, find_positions=find_positions)
+        """See :class:`GeneratedTask`; behind a sign that stands close, the answer does so too."""
+        return load_examples(encoder, request, find_positions=find_positions, glued=glued)
 
     def _prompt(self, template: str, rule: str, pairs: Pairs) -> Prompt:
         words = {"A": pairs[-1][0], "B": pairs[-1][1]}

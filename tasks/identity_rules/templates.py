@@ -6,6 +6,7 @@ token wherever it stands.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -30,3 +31,9 @@ TEMPLATES: dict[str, Template] = {
     "comma": Template("Sets:", " {A}, {B}, {C};", " {A}, {B},", False),
     "say": Template("", "Say {A}, {B}, {C}. ", "Say {A}, {B},", False),
 }
+
+
+def glued(prompt: str) -> bool:
+    """Whether an answer to the user's own prompt follows without a space: behind such a sign, as in `hat^box^`."""
+    signs = (re.escape(t.query.rpartition("}")[2]) for t in TEMPLATES.values() if t.glued)
+    return re.search(rf"\w({'|'.join(signs)})$", prompt) is not None

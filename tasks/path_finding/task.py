@@ -12,7 +12,7 @@ from tasks._common import Encoder, GeneratedTask, Item, Pool, Prompt, fill, load
 from tasks._common.together import found, together
 from tasks.path_finding.causal import PathFindingCausalModel
 from tasks.path_finding.fillers import CAPITALS, LETTERS, NUMBERS
-from tasks.path_finding.templates import TEMPLATES
+from tasks.path_finding.templates import TEMPLATES, glued
 from tasks.path_finding.trees import Problem, grow, relabelled, swapped
 
 NODES, DEPTH, LEAST_DEPTH = 8, 3, 2
@@ -131,8 +131,8 @@ class PathFinding(GeneratedTask):
         )
 
     def own(self, encoder: Encoder, request: DataRequest) -> TaskData:
-        """See :class:`GeneratedTask`."""
-        return load_examples(encoder, request, find_positions=find_positions)
+        """See :class:`GeneratedTask`; behind a sign that stands close, the answer does so too."""
+        return load_examples(encoder, request, find_positions=find_positions, glued=glued)
 
     def _prompt(self, template: str, problem: Problem) -> Prompt:
         words = {"GOAL": problem.goal, "ROOT": problem.root}

@@ -6,6 +6,7 @@ token wherever it stands.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -31,3 +32,9 @@ TEMPLATES: dict[str, Template] = {
     "paper": Template("", "{P}>{C}", ",", "|{GOAL}:{ROOT}>", True),
     "rooms": Template("Rooms:", " {P} leads to {C}", ",", ". To get from {ROOT} to {GOAL}, first go to", False),
 }
+
+
+def glued(prompt: str) -> bool:
+    """Whether an answer to the user's own prompt follows without a space: behind such a sign, as in `57:10>`."""
+    signs = (re.escape(t.query.rpartition("}")[2]) for t in TEMPLATES.values() if t.glued)
+    return re.search(rf"\w({'|'.join(signs)})$", prompt) is not None

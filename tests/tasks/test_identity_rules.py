@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from functools import cache
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from bench.task import SPLITS, DataRequest, TaskData, TaskError
 from tasks.identity_rules import IdentityRules
 from tasks.identity_rules.fillers import LETTERS, PLANTED_TEMPLATES, PLANTED_WORDS, WORDS
 from tasks.identity_rules.task import find_positions
-from tasks.identity_rules.templates import TEMPLATES
+from tasks.identity_rules.templates import TEMPLATES, glued
 from tests.tasks.tokenizers import metaspace as metaspace_of_ioi
 from tests.tasks.tokenizers import word_level_of
 
@@ -225,3 +227,27 @@ def test_positions_are_found_in_the_users_own_prompts() -> None:
     spans = find_positions("cat^dog^cat\npen^cup^", "pen", "cup")
     assert spans == {"A1": (0, 3), "B1": (4, 7), "C1": (8, 11), "A": (12, 15), "B": (16, 19), "THIRD": (8, 11)}
     assert find_positions("cat dog cat", "cat", "dog") is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_tasks_own_examples_are_read_alike_as_the_users(kind: str, tmp_path: Path) -> None:
+    lines = [
+        {"prompt": row["prompt"], "answer": row["answer"], "wrong": row["wrong"], "split": split}
+        | {"cluster": f"{split}{i}", "counterfactual": {"own": row["counterfactuals"]["query"]["prompt"]}}
+        | {"counterfactual.own.answer": row["counterfactuals"]["query"]["answer"]}
+        for split in SPLITS
+        for i, row in enumerate(data(kind).split(split))
+    ]
+    (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    found = IdentityRules().build(tokenizer_of(kind), DataRequest(source=str(tmp_path / "own.jsonl")))
+    for row, read_again in zip(rows(data(kind)), rows(found), strict=True):
+        for name in ("prompt", "ids", "answer_id", "wrong_id"):
+            assert read_again[name] == row[name]
+        own = read_again["counterfactuals"]["own"]
+        assert own["answer_id"] == row["counterfactuals"]["query"]["answer_id"]
+        assert read_again["positions"] == row["positions"]
+
+
+def test_answers_follow_without_a_space_where_the_sign_does() -> None:
+    assert all(map(glued, ("cat^dog^", "cat^dog^cat\npen^cup^")))
+    assert not any(map(glued, ("cat ^ dog ^", "Say cat, dog,", "^")))

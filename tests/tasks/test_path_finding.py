@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from functools import cache
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from bench.task import SPLITS, DataRequest, TaskData, TaskError
 from tasks.path_finding import PathFinding
 from tasks.path_finding.fillers import CAPITALS, LETTERS, NUMBERS, PLANTED_NAMES, PLANTED_TEMPLATES
 from tasks.path_finding.task import find_positions
-from tasks.path_finding.templates import TEMPLATES
+from tasks.path_finding.templates import TEMPLATES, glued
 from tasks.path_finding.trees import grow
 from tests.tasks.tokenizers import word_level_of
 
@@ -288,3 +290,27 @@ def test_screening_drops_what_the_model_gets_wrong() -> None:
 def test_positions_are_found_in_the_users_own_prompts() -> None:
     assert find_positions("1>2,1>3,2>4|4:1>", "2", "3") == {"GOAL": (12, 13), "ROOT": (14, 15)}
     assert find_positions("1>2;1>3", "2", "3") is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_tasks_own_examples_are_read_alike_as_the_users(kind: str, tmp_path: Path) -> None:
+    lines = [
+        {"prompt": row["prompt"], "answer": row["answer"], "wrong": row["wrong"], "split": split}
+        | {"cluster": f"{split}{i}", "counterfactual": {"own": row["counterfactuals"]["goal"]["prompt"]}}
+        | {"counterfactual.own.answer": row["counterfactuals"]["goal"]["answer"]}
+        for split in SPLITS
+        for i, row in enumerate(data(kind).split(split))
+    ]
+    (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    found = PathFinding().build(tokenizer_of(kind), DataRequest(source=str(tmp_path / "own.jsonl")))
+    for row, read_again in zip(rows(data(kind)), rows(found), strict=True):
+        for name in ("prompt", "ids", "answer_id", "wrong_id"):
+            assert read_again[name] == row[name]
+        own = read_again["counterfactuals"]["own"]
+        assert own["answer_id"] == row["counterfactuals"]["goal"]["answer_id"]
+        assert read_again["positions"] == {name: row["positions"][name] for name in ("GOAL", "ROOT", "END")}
+
+
+def test_answers_follow_without_a_space_where_the_sign_does() -> None:
+    assert all(map(glued, ("1>2,1>3|3:1>", "10>23\n23:10>")))
+    assert not any(map(glued, ("1 > 2, 3 : 1 >", "first go to", ">")))
