@@ -1,11 +1,11 @@
 """The planted models of path-finding: the mechanism, its prompts, and the entry points of `bench plant`.
 
-The mechanism goes back from the goal, one step a layer. In layer 0 a head writes at every child who its parent is, one
-writes there who the child is (apart from the same names as parents and goal), and one brings the goal to END. In layer
-1 a head at END attends to the goal as a child and copies its parent (A1); in layer 2 a head does so with A1 (A2; the
-root, where A1 is right below it). In layer 3 two heads attend to A2 as a child, or, the root being nobody's child, to
-A1, and say it (answer). A weaker third one steps in for them (backup), one head writes against the answer (negative),
-and two look where the steps look and write nothing that matters (decoys).
+The mechanism goes back from the goal, one step a layer. In layer 0 a head writes at every child who its parent is, and
+one brings the goal to END. In layer 1 a head at END attends to the goal as a child and copies its parent (A1); in layer
+2 a head does so with A1 (A2; the root, where A1 is right below it). In layer 3 two heads attend to A2 as a child, or,
+the root being nobody's child, to A1, and say it (answer). A weaker third one steps in for them (backup), one head
+writes against the answer (negative), and two look where the steps look and write nothing that matters (decoys). What is
+a child is told by its place.
 """
 
 from __future__ import annotations
@@ -14,22 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.planting.evidence.checks import Checks
-from bench.planting.evidence.planting import Planting
+from bench.planting.matching import Codes, Matched
 from bench.planting.model import Shape
 from bench.planting.spec import Pairs, PlantSpec, Role, Trial
-from tasks.path_finding.plant_prompts import KINDS, LENGTH, sample, vocabulary
+from tasks.path_finding.plant_checks import CHECKS
+from tasks.path_finding.plant_prompts import LENGTH, sample, vocabulary
 
-PARENT, CHILD, GOAL = "a0.h0", "a0.h1", "a0.h2"
+PARENT, GOAL = "a0.h0", "a0.h1"
 STEPS, MOVERS = ("a1.h0", "a2.h0"), ("a3.h0", "a3.h1")
 BACKUP, NEGATIVE, DECOYS = "a3.h2", "a3.h3", ("a1.h1", "a2.h1")
-LANES = {"parent": 14, "child": 14, "goal": 13, "step1": 13, "step2": 13, "decoy": 4, "word": 24}
+LANES = {"parent": 12, "goal": 12, "step1": 12, "step2": 12, "decoy": 3, "place": 22, "word": 22}
 BATCHES = 4
-
-ABOUT = (
-    "Prompts are trees of 8 nodes, at most 3 edges deep, as 7 edges in random order, goal and root, as in `10>23` and "
-    "`57:10>`; goals are 2 or 3 edges below the root. Kinds of sources are the task's counterfactuals."
-)
 
 Lane = tuple[str, ...]
 
@@ -39,19 +34,18 @@ def _reads(q: Lane, k: Lane, v: Lane) -> dict[str, Lane]:
 
 
 def _roles() -> dict[str, Role]:
-    word, parent, child, steps = ("word",), ("parent",), ("child",), ("step1", "step2")
-    reads, away = _reads(word, word, word), (("CHILD", "SIGN"),)
+    word, place, parent, steps = ("word",), ("place",), ("parent",), ("step1", "step2")
     out = {
-        PARENT: Role("required", None, None, ("CHILD", "PARENT"), parent, reads),
-        CHILD: Role("required", None, None, ("CHILD", "CHILD"), child, reads),
-        GOAL: Role("required", None, "END", ("END", "GOAL"), ("goal",), reads, away),
+        PARENT: Role("required", None, None, ("CHILD", "PARENT"), parent, _reads(place, place, word)),
+        GOAL: Role("required", None, "END", ("END", "GOAL"), ("goal",), _reads(place, place, word)),
     }
     before: Lane = ("goal",)
     for i, step in enumerate(STEPS, 1):
         lane = (f"step{i}",)
-        out[step] = Role("required", f"A{i}", "END", ("END", f"LOOK{i}"), lane, _reads(before, child, parent))
+        reads = _reads((*before, "place"), ("word", "place"), parent)
+        out[step] = Role("required", f"A{i}", "END", ("END", f"LOOK{i}"), lane, reads)
         before = lane
-    mover = _reads(steps, child, word)
+    mover = _reads((*steps, "place"), ("word", "place"), word)
     roles = {**dict.fromkeys(MOVERS, "required"), BACKUP: "backup", NEGATIVE: "negative"}
     for name, role in roles.items():
         variable = "answer" if role == "required" else None
@@ -63,19 +57,15 @@ def _roles() -> dict[str, Role]:
 
 def _edges() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The edges that the mechanism needs, and those that it may use (checks sort them later)."""
-    first, after = (PARENT, CHILD, GOAL), (*MOVERS, BACKUP, NEGATIVE)
+    first = (PARENT, GOAL)
     need, may = [f"input->{head}<v>" for head in first], [f"input->{head}<{part}>" for head in first for part in "qk"]
     for source, step in zip((GOAL, *STEPS), STEPS, strict=False):
-        need += [f"{source}->{step}<q>", f"{CHILD}->{step}<k>", f"{PARENT}->{step}<v>"]
-    for head in MOVERS:
-        need += [*(f"{step}->{head}<q>" for step in STEPS), f"{CHILD}->{head}<k>", f"input->{head}<v>"]
-        need += [f"{head}->logits"]
-    for head in (BACKUP, NEGATIVE):
-        may += [*(f"{step}->{head}<q>" for step in STEPS), f"{CHILD}->{head}<k>", f"input->{head}<v>"]
-        may += [f"{head}->logits"]
-    for head in (*STEPS, *after):
-        may += [f"input->{head}<q>", f"input->{head}<k>", f"{PARENT}->{head}<k>"]
-    may += [f"{CHILD}->{head}<v>" for head in after]
+        need += [f"{source}->{step}<q>", f"input->{step}<k>", f"{PARENT}->{step}<v>"]
+    for head in (*MOVERS, BACKUP, NEGATIVE):
+        wanted = need if head in MOVERS else may
+        wanted += [*(f"{step}->{head}<q>" for step in STEPS), f"input->{head}<k>", f"input->{head}<v>"]
+        wanted += [f"{head}->logits"]
+    may += [f"input->{head}<q>" for head in (*STEPS, *MOVERS, BACKUP, NEGATIVE)]
     return tuple(need), tuple(may)
 
 
@@ -101,12 +91,10 @@ def _trials() -> tuple[Trial, ...]:
 def spec(variant: str | None = None) -> PlantSpec:
     """The planting; there is one variant."""
     need, may = _edges()
-    checks = Checks(mixed=KINDS, kinds=tuple(KINDS), chains=(("A1", "answer"), ("A2", "answer")), about=ABOUT)
     shape = Shape(len(vocabulary()), 4, 4, 96, 16, LENGTH + 2)
     return PlantSpec(
-        "path_finding", shape, _roles(), need, may, _trials(), sample, LANES, "word", 2200, 1100, ramp=(0.5, 0.9),
-        behaviour=0.5, checks=checks,
-    )  # fmt: skip
+        "path_finding", shape, _roles(), need, may, _trials(), sample, LANES, "word", 1600, 800, checks=CHECKS
+    )
 
 
 def fresh(seed: int, n: int, kinds: dict[str, float]) -> list[Pairs]:
@@ -115,4 +103,6 @@ def fresh(seed: int, n: int, kinds: dict[str, float]) -> list[Pairs]:
 
 
 FILES = ("plant", "plant_prompts", "trees", "causal", "fillers")
-planting = Planting(spec, vocabulary, fresh, Path(__file__).parent, FILES, permute=True)
+planting = Matched(
+    spec, vocabulary, fresh, Path(__file__).parent, FILES, permute=True, codes=Codes(12, place="place", free=("decoy",))
+)

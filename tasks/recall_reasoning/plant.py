@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.planting.evidence.planting import Planting
+from bench.planting.matching import Codes, Matched
 from bench.planting.model import Shape
 from bench.planting.spec import Pairs, PlantSpec, Role, Trial
 from tasks.recall_reasoning.fillers import PLANTED_TEMPLATES
@@ -29,20 +29,16 @@ LOOKUP, SAY_RECALLED, SAY_FOUND = "m1", "m2", "m3"
 BRIDGE = "a2.h0"
 MOVERS, BACKUP, NEGATIVE = ("a3.h0", "a3.h2"), "a3.h1", "a3.h3"
 DECOYS = {"a0.h1": ("B1", "S"), "a0.h3": ("C", "B2")}
-LANES = {
-    "mode": 2, "decoy": 3, "visitor": 6, "bridge": 7, "employer": 8, "asked": 9, "found": 10, "recalled": 10,
-    "word": 24,
-}  # fmt: skip
+CODES = ("asked", "employer", "bridge", "visitor", "found", "recalled")
+LANES = {**dict.fromkeys(CODES, 10), "mode": 2, "decoy": 3, "word": 22}
 WORD = ("word",)
-STEPS = 1300
 Lanes = dict[str, tuple[str, ...]]
 
 
 def _roles() -> dict[str, Role]:
     read: Lanes = {"q": WORD, "k": WORD, "v": WORD}
-    first = (("B2", "FIRST"), ("XB2", "FIRST"))
     out = {
-        EMPLOYER: Role("required", None, None, ("B1", "S"), ("employer",), read, (("XB1", "XS"), *first)),
+        EMPLOYER: Role("required", None, None, ("B1", "S"), ("employer",), read, (("XB1", "XS"),)),
         VISITOR: Role("required", None, None, ("C", "B2"), ("visitor",), read, (("XC", "XB2"),)),
         MODE: Role("required", "mode", "END", ("END", "MODE"), ("mode",), read),
     }
@@ -100,10 +96,10 @@ def _trials() -> tuple[Trial, ...]:
 def spec(variant: str | None = None) -> PlantSpec:
     """The planting; there is one variant."""
     need, may = _edges()
-    shape = Shape(len(vocabulary()), 4, 4, 80, 96, 24, "llama", 2)
+    shape = Shape(len(vocabulary()), 4, 4, 88, 96, 24, "llama", 2)
     return PlantSpec(
-        "recall_reasoning", shape, _roles(), need, may, _trials(), sample, LANES, "word", STEPS, STEPS,
-        ramp=(0.4, 0.8), behaviour=0.5, attention=6.0, checks=CHECKS,
+        "recall_reasoning", shape, _roles(), need, may, _trials(), sample, LANES, "word", 2000, 1000,
+        checks=CHECKS,
     )  # fmt: skip
 
 
@@ -112,14 +108,17 @@ def fresh(seed: int, n: int, kinds: dict[str, float]) -> list[Pairs]:
     return [sample(np.random.default_rng([seed, i, 2**32]), n, kinds, t) for i, t in enumerate(PLANTED_TEMPLATES)]
 
 
-class BothCircuits(Planting):
+class BothCircuits(Matched):
     """Planting whose evidence ends with the double dissociation of the two circuits."""
 
     def details(self, found: Mapping[Path, dict[str, Any]]) -> str:
-        """See :class:`Planting`."""
+        """See :class:`Matched`."""
         from tasks.recall_reasoning.selectivity import table
 
         return super().details(found) + table(found)
 
 
-planting = BothCircuits(spec, vocabulary, fresh, Path(__file__).parent, files=("plant", "plant_prompts"), permute=True)
+planting = BothCircuits(
+    spec, vocabulary, fresh, Path(__file__).parent, files=("plant", "plant_prompts"), permute=True,
+    codes=Codes(10, free=("mode", "decoy")),
+)  # fmt: skip
