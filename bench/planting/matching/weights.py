@@ -19,6 +19,10 @@ from bench.planting.spec import PlantSpec, Role
 from bench.planting.start import start
 
 
+REST = 0.1
+"""How much of a head's random weights is left where codes are put."""
+
+
 @dataclass(frozen=True)
 class Codes:
     """How strongly heads start to match and to copy.
@@ -92,7 +96,7 @@ class _Plan:
             table, carry = (self.lanes, self.carry) if whole else (self.coders, self.carry[: self.codes.width])
             _start_from(parts["v"], torch.stack([table[lane] for lane in read["v"]]).sum(0) @ carry, done)
             writer = torch.stack([table[lane] for lane in writes]).sum(0)
-            parts["out"].add_(carry.T @ writer.T * self._gain(role, writes))
+            parts["out"].mul_(REST).add_(carry.T @ writer.T * self._gain(role, writes))
 
     def _coded(self, lanes: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(lane for lane in lanes if lane not in (self.codes.place, *self.codes.free))
@@ -106,7 +110,7 @@ def _start_from(weight: Tensor, value: Tensor, done: set[int]) -> None:
     """`value`, and a little of what was there."""
     if weight.data_ptr() not in done:
         done.add(weight.data_ptr())
-        weight.mul_(0.3).add_(value)
+        weight.mul_(REST).add_(value)
 
 
 def _slow(width: int, size: int) -> list[int]:
