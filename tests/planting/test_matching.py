@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from bench.planting.matching import Codes, matched
 from bench.planting.model import PlantedModel, Shape
@@ -45,9 +46,9 @@ def scores(model: PlantedModel, name: str, asked: torch.Tensor, there: torch.Ten
 def test_a_head_finds_the_word_that_another_has_told(arch: str) -> None:
     with torch.no_grad():
         model = matched(spec(arch), CODES, 0)
-        words = model.wte
+        words = normalize(model.wte, dim=1)
         parts = model.start_parts(0, 1)
-        told = words @ parts["v"][0] @ parts["out"][0]
+        told = normalize(words @ parts["v"][0] @ parts["out"][0], dim=1)
         found = scores(model, FINDER, words, told)
         plain = scores(start(spec(arch), 0), FINDER, words, told)
     assert (found.argmax(1) == torch.arange(VOCABULARY)).float().mean() >= 0.9
@@ -97,7 +98,7 @@ def test_places_start_in_a_lane_of_their_own() -> None:
     with torch.no_grad():
         model = matched(spec("gpt2", lanes=lanes), replace(CODES, place="place"), 0)
         words, places = model.embeddings()
-        shared = (words / words.norm(dim=1, keepdim=True)) @ (places / places.norm(dim=1, keepdim=True)).T
+        shared = normalize(words, dim=1) @ normalize(places, dim=1).T
     assert float(shared.abs().max()) < 0.1
 
 
