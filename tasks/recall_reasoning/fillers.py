@@ -19,18 +19,20 @@ CAPITALS: dict[str, str] = {
 """Each country's capital. No country that takes an article, and no capital that is named after its country."""
 
 COLORS: dict[str, str] = {
-    "banana": "yellow", "lemon": "yellow", "corn": "yellow", "butter": "yellow", "cheese": "yellow", "sun": "yellow",
-    "grass": "green", "frog": "green", "lettuce": "green", "broccoli": "green", "spinach": "green", "leaf": "green",
-    "tomato": "red", "strawberry": "red", "cherry": "red", "blood": "red", "rose": "red", "brick": "red",
-    "sky": "blue", "ocean": "blue", "sea": "blue",
-    "snow": "white", "milk": "white", "rice": "white", "cloud": "white", "sheep": "white", "ghost": "white",
-    "coal": "black", "raven": "black", "ink": "black", "tire": "black",
-    "carrot": "orange", "pumpkin": "orange", "fox": "orange", "tiger": "orange",
-    "chocolate": "brown", "coffee": "brown", "mud": "brown", "bear": "brown", "potato": "brown", "bread": "brown",
-    "pig": "pink", "flamingo": "pink", "plum": "purple", "grape": "purple", "eggplant": "purple",
-    "elephant": "gray", "mouse": "gray", "dolphin": "gray", "stone": "gray",
+    "bananas": "yellow", "lemon": "yellow", "corn": "yellow", "butter": "yellow", "cheese": "yellow",
+    "mustard": "yellow", "lettuce": "green", "broccoli": "green", "spinach": "green", "cabbage": "green",
+    "peas": "green", "basil": "green", "cucumber": "green", "lime": "green",
+    "tomatoes": "red", "strawberries": "red", "cherry": "red", "roses": "red", "bricks": "red", "ketchup": "red",
+    "ruby": "red", "jeans": "blue", "sapphire": "blue",
+    "milk": "white", "rice": "white", "salt": "white", "sugar": "white", "flour": "white", "cotton": "white",
+    "sheep": "white", "coal": "black", "ink": "black", "tires": "black", "charcoal": "black",
+    "carrots": "orange", "pumpkin": "orange", "tangerine": "orange",
+    "chocolate": "brown", "coffee": "brown", "cocoa": "brown", "cinnamon": "brown", "bread": "brown",
+    "potatoes": "brown", "leather": "brown",
+    "pig": "pink", "ham": "pink", "plum": "purple", "grapes": "purple", "eggplant": "purple", "lavender": "purple",
+    "stones": "gray", "steel": "gray", "cement": "gray", "concrete": "gray",
 }  # fmt: skip
-"""The color that each thing has as a rule; ``the`` goes before all of them."""
+"""The color that each thing has as a rule. One can buy and sell it, and say ``the`` before it."""
 
 FACTS: dict[str, dict[str, str]] = {"capitals": CAPITALS, "colors": COLORS}
 """The facts that the weights may hold, by kind: subject to what is recalled."""

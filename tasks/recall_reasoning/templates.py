@@ -57,16 +57,16 @@ TEMPLATES: dict[str, Template] = {
         ("The {R} of {E} is now called", "capital"),
         ("The {R} for {E} was born in", "player"),
     ),
-    "drew": Template(
-        "One day, {P1} drew the {S1} and {P2} drew the {S2}. {Q1} likes {C1} and {Q2} likes {C2}.",
+    "bought": Template(
+        "At the market, {P1} bought the {S1} and {P2} bought the {S2}. {Q1} likes {C1} and {Q2} likes {C2}.",
         ("The {R} of the {E} is", "color"),
-        ("The {R} of the {E} likes", "artist"),
+        ("The {R} of the {E} likes", "buyer"),
         "colors",
     ),
-    "painted": Template(
-        "In class, {P1} painted the {S1} and {P2} painted the {S2}. {Q1} wore {C1} and {Q2} wore {C2}.",
+    "sold": Template(
+        "On Friday, {P1} sold the {S1} and {P2} sold the {S2}. {Q1} wore {C1} and {Q2} wore {C2}.",
         ("The {R} of the {E} is", "color"),
-        ("The {R} of the {E} wore", "painter"),
+        ("The {R} of the {E} wore", "seller"),
         "colors",
     ),
 }

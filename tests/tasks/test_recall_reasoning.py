@@ -26,7 +26,7 @@ from tasks.recall_reasoning.fillers import (
 from tasks.recall_reasoning.templates import MODES, TEMPLATES
 from tests.tasks.tokenizers import word_level_of
 
-ASKED = {"capital": "recall", "color": "recall"} | dict.fromkeys(("agent", "player", "artist", "painter"), "reasoning")
+ASKED = {"capital": "recall", "color": "recall"} | dict.fromkeys(("agent", "player", "buyer", "seller"), "reasoning")
 """What the relation word of a question asks for."""
 
 
