@@ -98,7 +98,7 @@ def spec(variant: str | None = None) -> PlantSpec:
     need, may = _edges()
     shape = Shape(len(vocabulary()), 4, 4, 88, 96, 24, "llama", 2)
     return PlantSpec(
-        "recall_reasoning", shape, _roles(), need, may, _trials(), sample, LANES, "word", 2000, 1000,
+        "recall_reasoning", shape, _roles(), need, may, _trials(), sample, LANES, "word", 1200, 600,
         checks=CHECKS,
     )  # fmt: skip
 
