@@ -15,6 +15,8 @@ from bench.registry import DuplicateName, PluginError, Registries
 from bench.task import SPLITS, Task, TaskData, TaskError
 
 INDENT = " " * 17
+NARROW = 256
+"""Width of the stream up to which the few prompts of a measurement keep one thread busy at most."""
 Verdict = tuple[str, str]
 """One word, and what is behind it."""
 
@@ -121,7 +123,11 @@ class Measure:
         return "passes" if opened.accuracy >= gate else "gated", text + (f"; screening kept {kept}" if kept else "")
 
     def _load(self, model: ModelChoice, settings: Settings) -> Any:
+        import torch
+
         key = model.path, model.revision, model.dtype
         if key not in self._engines:
             self._engines = {key: load_engine(model, settings)}
+        if settings.threads is None and self._engines[key].d_model <= NARROW:
+            torch.set_num_threads(1)  # several would wait for each other longer than they compute
         return self._engines[key]

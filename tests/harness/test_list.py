@@ -108,6 +108,18 @@ def test_measuring_holds_the_accuracy_against_the_gate(capsys, plugin, tiny_gpt2
     assert code == 0 and f" gated    {accuracy}, gate 1.1" in text
 
 
+def test_measuring_a_narrow_model_takes_one_thread_unless_more_are_asked_for(capsys, plugin, tiny_gpt2):
+    call = ["tasks", "--measure", "model=hf", f"model.id={tiny_gpt2}", "task=toy", "task.gate=-0.1"]
+    before, found = torch.get_num_threads(), []
+    try:
+        for words in (["threads=2"], []):
+            assert said(capsys, *call, *words)[0] == 0
+            found.append(torch.get_num_threads())
+    finally:
+        torch.set_num_threads(before)
+    assert found == [2, 1]
+
+
 def test_measuring_says_which_task_does_not_fit(capsys, tiny_gpt2):
     code, text = said(capsys, "tasks", "--measure", "model=hf", f"model.id={tiny_gpt2}", "task=gender", "threads=1")
     assert code == 0 and re.search(r"^gender +no +no template of gender can be read by this tokenizer", text, re.M)
