@@ -1,11 +1,11 @@
 """The planted models of path-finding: the mechanism, its prompts, and the entry points of `bench plant`.
 
 The mechanism goes back from the goal, one step a layer. In layer 0 a head writes at every child who its parent is, and
-one brings the goal to END. In layer 1 a head at END attends to the goal as a child and copies its parent (A1); in layer
-2 a head does so with A1 (A2; the root, where A1 is right below it). In layer 3 two heads attend to A2 as a child, or,
-the root being nobody's child, to A1, and say it (answer). A weaker third one steps in for them (backup), one head
-writes against the answer (negative), and two look where the steps look and write nothing that matters (decoys). What is
-a child is told by its place.
+two bring goal and root to END. In layer 1 a head at END attends to the goal as a child and copies its parent (A1); in
+layer 2 a head does so with A1 (A2; the root, where A1 is right below it). In layer 3 two heads attend to what is A1 or
+A2 and has the root for its parent, and say it (answer). A weaker third one steps in for them (backup), one head writes
+against the answer (negative), and two look where the steps look and write nothing that matters (decoys). What is a
+child is told by its place.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from bench.planting.spec import Pairs, PlantSpec, Role, Trial
 from tasks.path_finding.plant_checks import CHECKS
 from tasks.path_finding.plant_prompts import LENGTH, sample, vocabulary
 
-PARENT, GOAL = "a0.h0", "a0.h1"
+PARENT, GOAL, ROOT = "a0.h0", "a0.h1", "a0.h2"
 STEPS, MOVERS = ("a1.h0", "a2.h0"), ("a3.h0", "a3.h1")
 BACKUP, NEGATIVE, DECOYS = "a3.h2", "a3.h3", ("a1.h1", "a2.h1")
-LANES = {"parent": 12, "goal": 12, "step1": 12, "step2": 12, "decoy": 3, "place": 22, "word": 22}
+LANES = {**dict.fromkeys(("parent", "goal", "root", "step1", "step2"), 12), "decoy": 3, "place": 24, "word": 24}
 BATCHES = 4
 
 Lane = tuple[str, ...]
@@ -38,6 +38,7 @@ def _roles() -> dict[str, Role]:
     out = {
         PARENT: Role("required", None, None, ("CHILD", "PARENT"), parent, _reads(place, place, word)),
         GOAL: Role("required", None, "END", ("END", "GOAL"), ("goal",), _reads(place, place, word)),
+        ROOT: Role("required", None, "END", ("END", "ROOT"), ("root",), _reads(place, place, word)),
     }
     before: Lane = ("goal",)
     for i, step in enumerate(STEPS, 1):
@@ -45,7 +46,7 @@ def _roles() -> dict[str, Role]:
         reads = _reads((*before, "place"), ("word", "place"), parent)
         out[step] = Role("required", f"A{i}", "END", ("END", f"LOOK{i}"), lane, reads)
         before = lane
-    mover = _reads((*steps, "place"), ("word", "place"), word)
+    mover = _reads((*steps, "root", "place"), ("word", "parent", "place"), word)
     roles = {**dict.fromkeys(MOVERS, "required"), BACKUP: "backup", NEGATIVE: "negative"}
     for name, role in roles.items():
         variable = "answer" if role == "required" else None
@@ -57,14 +58,14 @@ def _roles() -> dict[str, Role]:
 
 def _edges() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The edges that the mechanism needs, and those that it may use (checks sort them later)."""
-    first = (PARENT, GOAL)
+    first = (PARENT, GOAL, ROOT)
     need, may = [f"input->{head}<v>" for head in first], [f"input->{head}<{part}>" for head in first for part in "qk"]
     for source, step in zip((GOAL, *STEPS), STEPS, strict=False):
         need += [f"{source}->{step}<q>", f"input->{step}<k>", f"{PARENT}->{step}<v>"]
     for head in (*MOVERS, BACKUP, NEGATIVE):
         wanted = need if head in MOVERS else may
-        wanted += [*(f"{step}->{head}<q>" for step in STEPS), f"input->{head}<k>", f"input->{head}<v>"]
-        wanted += [f"{head}->logits"]
+        wanted += [*(f"{source}->{head}<q>" for source in (ROOT, *STEPS)), f"{PARENT}->{head}<k>"]
+        wanted += [f"input->{head}<k>", f"input->{head}<v>", f"{head}->logits"]
     may += [f"input->{head}<q>" for head in (*STEPS, *MOVERS, BACKUP, NEGATIVE)]
     return tuple(need), tuple(may)
 
@@ -91,9 +92,9 @@ def _trials() -> tuple[Trial, ...]:
 def spec(variant: str | None = None) -> PlantSpec:
     """The planting; there is one variant."""
     need, may = _edges()
-    shape = Shape(len(vocabulary()), 4, 4, 96, 16, LENGTH + 2)
+    shape = Shape(len(vocabulary()), 4, 4, 112, 16, LENGTH + 2)
     return PlantSpec(
-        "path_finding", shape, _roles(), need, may, _trials(), sample, LANES, "word", 1600, 800, checks=CHECKS
+        "path_finding", shape, _roles(), need, may, _trials(), sample, LANES, "word", 1200, 600, checks=CHECKS
     )
 
 
@@ -104,5 +105,11 @@ def fresh(seed: int, n: int, kinds: dict[str, float]) -> list[Pairs]:
 
 FILES = ("plant", "plant_prompts", "trees", "causal", "fillers")
 planting = Matched(
-    spec, vocabulary, fresh, Path(__file__).parent, FILES, permute=True, codes=Codes(12, place="place", free=("decoy",))
+    spec,
+    vocabulary,
+    fresh,
+    Path(__file__).parent,
+    FILES,
+    permute=True,
+    codes=Codes(12, place="place", free=("decoy",), second=("root", "parent")),
 )

@@ -87,12 +87,12 @@ def _prompt(problem: Problem) -> list[int]:
 
 
 def _places(problem: Problem, edge: int) -> dict[str, int]:
-    """Named positions: an edge's three tokens; where each step reads its parent; goal, answer and end."""
+    """Named positions: an edge's three tokens; where each step reads its parent; goal, root, answer, end."""
     place = {child: EDGE * i + 2 for i, (_, child) in enumerate(problem.edges)}
     path = [problem.goal, *ancestors(problem.parents, problem.goal)]
     of_edge = {name: EDGE * int(edge) + i for i, name in enumerate(("PARENT", "SIGN", "CHILD"))}
     looks = {f"LOOK{i}": place[path[i - 1]] for i in range(1, PLANTED_DEPTH)}
-    return {**of_edge, **looks, "GOAL": LENGTH - 4, "ANSWER": place[path[-1]], "END": LENGTH - 1}
+    return {**of_edge, **looks, "GOAL": LENGTH - 4, "ROOT": LENGTH - 2, "ANSWER": place[path[-1]], "END": LENGTH - 1}
 
 
 def _ids(words: list[str]) -> torch.Tensor:

@@ -82,6 +82,24 @@ def test_a_word_as_key_and_query_alone_is_no_comparison() -> None:
         assert torch.equal(model.start_parts(0, 1)[part][0], plain.start_parts(0, 1)[part][0])
 
 
+def test_what_is_compared_apart_does_not_meet() -> None:
+    """Asking for a word with the one pair of lanes finds nothing where the word stands in the other pair's."""
+    with torch.no_grad():
+        model = matched(spec(roles=two_questions()), replace(CODES, second=("seen", "told")), 0)
+        words = normalize(model.wte, dim=1)
+        parts = model.start_parts(0, 1)
+        told = normalize(words @ parts["v"][0] @ parts["out"][0], dim=1)
+        same, across = scores(model, FINDER, words, words), scores(model, FINDER, words, told)
+    assert float(across.diag().mean().abs()) < 0.2 * float(same.diag().mean())
+
+
+def two_questions() -> dict[str, Role]:
+    """A head that asks for END's word among words and, with a lane that holds nothing yet, among what is told."""
+    roles = dict(spec().roles)
+    reads = {"q": ("word", "seen"), "k": ("word", "told"), "v": ("word",)}
+    return {**roles, FINDER: replace(roles[FINDER], reads=reads)}
+
+
 def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_numbers() -> None:
     torch.manual_seed(5)
     first = torch.rand(3)
@@ -106,7 +124,8 @@ def test_places_start_in_a_lane_of_their_own() -> None:
     "lanes, codes, what",
     [
         ({**LANES, "told": 5}, CODES, "lane told is 5 wide, codes 6"),
-        ({"seen": 6, "told": 6, "gate": 2, "word": 20}, CODES, "heads have 16 dimensions, too few to copy 20"),
+        (LANES, replace(CODES, width=9, second=("told",), free=(*LANES,)), "heads have 16 dimensions, too few for 18"),
+        ({"seen": 6, "told": 6, "gate": 2, "word": 20}, CODES, "heads have 16 dimensions, too few for 20"),
     ],
 )
 def test_lanes_that_do_not_fit_are_refused(lanes: dict[str, int], codes: Codes, what: str) -> None:

@@ -64,7 +64,7 @@ def test_pairs_are_what_their_kind_says(kind: str) -> None:
         base = words(pairs.base[i])
         at = {name: int(spots[0][i]) for name, spots in pairs.positions.items()}
         assert base[at["CHILD"]] in parents and parents[base[at["CHILD"]]] == base[at["PARENT"]]
-        assert (base[at["SIGN"]], base[at["GOAL"]], base[at["ANSWER"]]) == (">", goal, path[-1])
+        assert [base[at[name]] for name in ("SIGN", "GOAL", "ROOT", "ANSWER")] == [">", goal, root, path[-1]]
         assert (base[at["LOOK1"]], base[at["LOOK2"]]) == (goal, path[1])
         assert all(at[name] % 3 == 2 for name in ("CHILD", "ANSWER", "LOOK1", "LOOK2")) and at["END"] == 24
     assert 70 < depths.count(2) < 130 and depths.count(2) + depths.count(3) == 200

@@ -18,7 +18,6 @@ from bench.planting.model import PlantedModel
 from bench.planting.spec import PlantSpec, Role
 from bench.planting.start import start
 
-
 REST = 0.1
 """How much of a head's random weights is left where codes are put."""
 
@@ -30,7 +29,8 @@ class Codes:
     width: dimensions of a code; every lane but the embeddings' (and `place`, `free`) is as wide. compare: the gain of
     queries and keys each. copy: that of values times outputs; say: the same for heads that write into the embeddings'
     lane. negative, backup: factors to `say` for these roles. place: the lane that position embeddings start in.
-    free: lanes that hold no codes.
+    free: lanes that hold no codes. second: lanes that are compared with each other alone, apart from the others, where
+    a head asks for two things at once.
     """
 
     width: int
@@ -41,6 +41,7 @@ class Codes:
     backup: float = 0.5
     place: str | None = None
     free: tuple[str, ...] = ()
+    second: tuple[str, ...] = ()
 
 
 def matched(spec: PlantSpec, codes: Codes, seed: int) -> PlantedModel:
@@ -69,17 +70,18 @@ class _Plan:
         basis = torch.linalg.qr(torch.cat([torch.ones(d, 1), torch.randn(d, d - 1)], 1)).Q[:, 1:]
         self.lanes = dict(zip(spec.lanes, basis[:, : sum(widths)].split(widths, 1), strict=True))
         self.codes, self.words = codes, str(spec.embedding_lane)
-        wide, size = spec.lanes[self.words], spec.shape.d_head
-        code = torch.linalg.qr(torch.randn(wide, codes.width)).Q
+        wide, size, apart = spec.lanes[self.words], spec.shape.d_head, 2 if codes.second else 1
+        if size < (needed := max(wide, apart * codes.width)):
+            raise ValueError(f"{spec.task}: heads have {size} dimensions, too few for {needed}")
         for name in self.lanes:
             if name not in (codes.place, self.words, *codes.free) and spec.lanes[name] != codes.width:
                 raise ValueError(f"{spec.task}: lane {name} is {spec.lanes[name]} wide, codes {codes.width}")
+        code = torch.linalg.qr(torch.randn(wide, codes.width)).Q
         self.coders = {**self.lanes, self.words: self.lanes[self.words] @ code}
-        self.compare = torch.zeros(codes.width, size)
-        self.compare[:, _slow(codes.width, size)] = torch.linalg.qr(torch.randn(codes.width, codes.width)).Q
+        self.compare = torch.zeros(apart, codes.width, size)
+        for i, dimensions in enumerate(_slow(apart * codes.width, size).view(apart, -1)):
+            self.compare[i][:, dimensions] = torch.linalg.qr(torch.randn(codes.width, codes.width)).Q
         self.carry = torch.linalg.qr(torch.randn(size, max(wide, codes.width))).Q.T
-        if len(self.carry) < max(wide, codes.width):
-            raise ValueError(f"{spec.task}: heads have {size} dimensions, too few to copy {max(wide, codes.width)}")
 
     def put(self, model: PlantedModel, name: str, role: Role, done: set[int]) -> None:
         """Write a head's first weights; what a group of heads shares is written once (`done` holds addresses)."""
@@ -88,8 +90,8 @@ class _Plan:
         read = {part: self._coded(role.reads.get(part, ())) for part in "qkv"}
         if read["q"] and read["k"] and {*read["q"], *read["k"]} != {self.words}:
             for part in "qk":
-                reader = torch.stack([self.coders[lane] for lane in read[part]]).sum(0)
-                _start_from(parts[part], reader @ self.compare * self.codes.compare, done)
+                reader = [self.coders[lane] @ self.compare[int(lane in self.codes.second)] for lane in read[part]]
+                _start_from(parts[part], torch.stack(reader).sum(0) * self.codes.compare, done)
         writes = self._coded(role.writes)
         if read["v"] and writes:
             whole = read["v"] == writes == (self.words,)  # a word as it is, and not just its code
@@ -113,7 +115,8 @@ def _start_from(weight: Tensor, value: Tensor, done: set[int]) -> None:
         weight.mul_(REST).add_(value)
 
 
-def _slow(width: int, size: int) -> list[int]:
+def _slow(width: int, size: int) -> Tensor:
     """The dimensions of a head that rotary positions turn the least, in pairs; any will do where nothing is turned."""
     half = size // 2
-    return [i + side for side in (0, half) for i in range(half - (width + 1) // 2, half)][:width]
+    pairs = torch.arange(half - 1, max(-1, half - 1 - (width + 1) // 2), -1)
+    return torch.stack([pairs, pairs + half], 1).flatten()[:width]
