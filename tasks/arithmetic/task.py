@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from bench.task import TaskError
-from tasks._common import Encoder, GeneratedTask, Item, Pool, Prompt, fill, one
+from bench.task import DataRequest, TaskData, TaskError
+from tasks._common import Encoder, GeneratedTask, Item, Pool, Prompt, fill, load_examples, one
 from tasks.arithmetic.causal import OPERATORS, ArithmeticCausalModel
 from tasks.arithmetic.problems import Operands, askable, grid, offered
 from tasks.arithmetic.templates import STYLES, TEMPLATES
@@ -120,6 +121,10 @@ class Arithmetic(GeneratedTask):
             labels=(("templates", name),),
             glued=TEMPLATES[name].glued,
         )
+
+    def own(self, encoder: Encoder, request: DataRequest) -> TaskData:
+        """See :class:`GeneratedTask`; behind `12+7=`, without spaces, the result stands close too."""
+        return load_examples(encoder, request, glued=lambda prompt: re.search(r"\d=$", prompt) is not None)
 
     def _prompt(self, name: str, operands: Operands) -> Prompt:
         """A problem in a template. The values are in digits, the answer as the template writes numbers."""

@@ -75,6 +75,10 @@ class IOI(Task):
     sizes = SIZES
     causal_model = IOICausalModel()
 
+    def check_parameters(self) -> None:
+        """See :class:`bench.task.Task`."""
+        self._offered()
+
     def build(self, tokenizer: Any, request: DataRequest) -> TaskData:
         """See :class:`bench.task.Task`. Raises :class:`TaskError` where fillers or examples do not suffice."""
         encoder = Encoder(tokenizer)

@@ -28,6 +28,7 @@ WRONG = {
     "run model=hf model.id={empty}": "is no model: it has no config.json",
     "run ablation=men": "unknown ablation 'men'. Did you mean mean",
     "run task.counterfactual=acb": "unknown counterfactual of ioi 'acb'. Did you mean abc",
+    "run task=ioi task.templates=[wnet]": "the task ioi: ioi has no template 'wnet'",
     "run task=gender task.templates=[wnet]": "the task gender: gender has no template 'wnet'",
     "run task=ioi,sva task.sizes.test=0": "task.sizes.test=0: at least 1 example is needed",
     "run task.data=nowhere.csv": "there is no such file",

@@ -107,8 +107,8 @@ def test_how_numbers_are_written_follows_from_the_tokenizer():
     assert styles == dict.fromkeys(KINDS, {"digits"}) | {"words": {"spelled"}}
 
 
-def test_digits_without_spaces_where_a_space_is_a_token_of_its_own():
-    """As for Llama 3, which reads " 12" as a space and a number, but "12+7=19" number by number."""
+def number_by_number():
+    """As Llama 3, which reads " 12" as a space and a number, but "12+7=19" number by number."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -116,7 +116,24 @@ def test_digits_without_spaces_where_a_space_is_a_token_of_its_own():
     made = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.Split(Regex(r"\d+| |[^\d ]"), "isolated")
     made.decoder = decoders.Fuse()
-    tok = PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>")
+    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>")
+
+
+def test_the_users_own_results_stand_close_where_the_problem_does(tmp_path):
+    (tmp_path / "own.csv").write_text(
+        "prompt,answer,wrong,counterfactual.other,counterfactual.other.answer\n"
+        + "".join(f"{x}+7=,{x + 7},{x + 9},{x}+9=,{x + 9}\n" for x in range(10, 22))
+    )
+    tok = number_by_number()
+    found = Arithmetic().build(tok, DataRequest(source=str(tmp_path / "own.csv")))
+    for row in support.rows(found):
+        assert tok(row["prompt"])["input_ids"] == row["ids"]
+        assert tok.decode([row["answer_id"]]) == str(int(row["prompt"].split("+")[0]) + 7)
+        assert tok.decode([row["counterfactuals"]["other"]["answer_id"]]) == row["counterfactuals"]["other"]["answer"]
+
+
+def test_digits_without_spaces_where_a_space_is_a_token_of_its_own():
+    tok = number_by_number()
     rows = support.rows(Arithmetic().build(tok, DataRequest(sizes=SMALL)))
     assert {row["template"] for row in rows} == {"compact"}
     for row in rows:
