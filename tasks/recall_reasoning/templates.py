@@ -32,12 +32,12 @@ _HAS = "{E} has its {R} in"
 
 TEMPLATES: dict[str, Template] = {
     "now": Template(
-        "Now {S1} employs {P1}, {S2} employs {P2}. {Q1} visits {C1}, {Q2} visits {C2}.",
+        "Now {S1} employs {P1} and {S2} employs {P2}. {Q1} visits {C1} and {Q2} visits {C2}.",
         (_HAS, "capital"),
         (_HAS, "agent"),
     ),
     "today": Template(
-        "Today {Q1} visits {C1}, {Q2} visits {C2}. {S1} employs {P1}, {S2} employs {P2}.",
+        "Today {Q1} visits {C1} and {Q2} visits {C2}. {S1} employs {P1} and {S2} employs {P2}.",
         (_HAS, "capital"),
         (_HAS, "agent"),
     ),
