@@ -31,8 +31,8 @@ class RecallReasoning(GeneratedTask):
     """Recall and reasoning: "... France has its capital in" -> Paris, "... France has its agent in" -> Cairo.
 
     The first is answered by the weights, the second by the prompt's facts, in two hops. In full:
-    ``Now France employs Anna and Japan employs Tom. Tom visits Oslo and Anna visits Cairo. France has its capital in`` ->
-    ``Paris`` (recall), ``... France has its agent in`` -> ``Cairo`` (reasoning, by way of the bridge, Anna).
+    ``Now France employs Anna and Japan employs Tom. Tom visits Oslo and Anna visits Cairo. France has its capital in``
+    -> ``Paris`` (recall), ``... France has its agent in`` -> ``Cairo`` (reasoning, by way of the bridge, Anna).
 
     Examples come in matched pairs, one right after the other: the same facts and subject, prompts of one length that
     differ in the relation words alone. ``values["mode"]`` says which question is asked. A second chain of facts
