@@ -122,8 +122,9 @@ def test_the_claim_names_every_node_and_edge_once(directory: Path) -> None:
 
 def test_seeds_have_their_roles_in_other_heads() -> None:
     circuits = [Circuit.read(path / "circuit.json") for path in planting.shipped().values()]
-    assert [circuit.seed for circuit in circuits] == list(SEEDS)
-    assert len({circuit.by_role("required") for circuit in circuits}) == len(circuits)
+    assert [circuit.seed for circuit in circuits] == list(range(5))
+    roles = [str([(node["role"], node["variable"]) for node in circuit.nodes.values()]) for circuit in circuits]
+    assert len(set(roles)) == len(roles)
 
 
 def test_the_shipped_evidence_is_whole_and_made_by_the_code_here(directory: Path) -> None:
