@@ -25,14 +25,19 @@ class Model(NamedTuple):
     directory: Path
 
 
-def run(configs: Sequence[Config], named: set[str], registries: Registries) -> int:
-    """Measure what a command line asks for and print it; 1 when a model falls short."""
+def run(configs: Sequence[Config], named: set[str], registries: Registries, write: bool = False) -> int:
+    """Measure what a command line asks for and print it; 1 when a model falls short.
+
+    With `write`, what is printed of a task goes into EVIDENCE.md beside its shipped models too.
+    """
     models = list(_selected(configs, named, registries))
     if not models:
         raise CallError("no planted model is shipped")
     workers = min(len(models), int(configs[0]["threads"] or len(os.sched_getaffinity(0))))
     found = _measured(models, workers)
     print(_report(models, found), end="")
+    if write:
+        _write(models, found)
     return int(any(isinstance(figures, str) or figures["failed"] for figures in found))
 
 
@@ -121,6 +126,16 @@ def _measure(job: tuple[str, str | None, Path]) -> dict[str, Any] | str:
             return planters(task, discover())[variant].maker.verify(directory)
     except Exception as error:  # one broken model must not take the others' figures with it
         return reason(error)
+
+
+def _write(models: Sequence[Model], found: Sequence[dict[str, Any] | str]) -> None:
+    """Each task's part of the report, beside its models."""
+    for task in dict.fromkeys(model.planter.task for model in models):
+        rows = [i for i, model in enumerate(models) if model.planter.task == task]
+        directory = models[rows[0]].directory
+        home = next(parent for parent in directory.parents if parent.name == "planted")
+        text = _report([models[i] for i in rows], [found[i] for i in rows])
+        (home / "EVIDENCE.md").write_text(text, encoding="utf-8")
 
 
 def _report(models: Sequence[Model], found: Sequence[dict[str, Any] | str]) -> str:

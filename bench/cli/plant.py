@@ -5,6 +5,7 @@ bench plant [task=TASK] [model.seed=SEED] [model.variant=NAME] [out=DIRECTORY] -
   bench plant task=ioi model.seed=0,1 out=models   writes models/seed0 and models/seed1
   bench plant --verify                             the evidence of all shipped models, from their weights
   bench plant task=ioi --verify                    of one task's; with model.seed=0, of one model
+  bench plant --verify --write                     the same, also into planted/EVIDENCE.md beside each task
   bench plant task=ioi out=models --verify         of the models in a directory
   bench plant model.variant=natural task=ioi       a model trained on the task alone; its circuit is measured
   bench plant --report [store=results]             planted against natural models, into leaderboards/natural
@@ -29,22 +30,26 @@ from bench.harness.errors import CallError
 from bench.harness.models import variant_of
 from bench.registry import discover
 
-VERIFY, REPORT = "--verify", "--report"
+VERIFY, WRITE, REPORT = "--verify", "--write", "--report"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Plant or verify what is asked for; the exit code."""
-    positionals, flags, overrides = split_arguments(arguments, [VERIFY, REPORT])
+    positionals, flags, overrides = split_arguments(arguments, [VERIFY, WRITE, REPORT])
     if positionals:
         raise CallError(f"`bench plant` takes task=, model.seed= and model.variant=; what is {positionals[0]!r}?")
     registries = discover()
     with composer(overrides, registries) as hydra:
         configs = list(hydra.configs(*hydra.expand()))
         named = hydra.named()
-    if len(set(flags)) > 1:
+    if {VERIFY, REPORT} <= set(flags):
         raise CallError(f"{' and '.join(flags)}: ask for one of them")
-    if flags:
-        return (evidence.run if VERIFY in flags else natural.report)(configs, named, registries)
+    if WRITE in flags and (VERIFY not in flags or named & {"out", "model.variant", *evidence.SEEDS}):
+        raise CallError(f"{WRITE} goes with {VERIFY} of all shipped models of a task: no seeds, variants or out=")
+    if VERIFY in flags:
+        return evidence.run(configs, named, registries, write=WRITE in flags)
+    if REPORT in flags:
+        return natural.report(configs, named, registries)
     for config in configs:
         task, variant = config["task"]["name"], variant_of(config["model"])
         found = planters(task, registries)

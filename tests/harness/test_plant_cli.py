@@ -171,3 +171,22 @@ def test_two_models_side_by_side_give_the_shipped_figures(capsys):
         least = json.loads((path / "circuit.json").read_text())["evidence"]["resample"]["least_node_cost"]
         (line,) = (line for line in shown.out.splitlines() if line.startswith(f"| ioi seed{seed} "))
         assert f"| {least:.3f} |" in line
+
+
+def test_what_is_measured_is_written_beside_the_models(maker, capsys, monkeypatch, tmp_path):
+    home = tmp_path / "tasks" / "ioi" / "planted"
+    models(home, "seed0", "tuned/seed0")
+    monkeypatch.setattr(
+        bench.cli.evidence, "_directories", lambda planter, out, registries: {0: planter.folder(home) / "seed0"}
+    )
+    assert main(["plant", "--verify", "--write", "threads=1"]) == 0
+    assert (home / "EVIDENCE.md").read_text() == capsys.readouterr().out
+    assert rows((home / "EVIDENCE.md").read_text()) == ["ioi base seed0", "ioi tuned seed0"]
+
+
+@pytest.mark.parametrize(
+    "call", [["--write"], ["--verify", "--write", "seed=0"], ["--verify", "--write", "task=ioi", "out=x"]]
+)
+def test_only_the_whole_of_a_task_is_written(maker, capsys, call):
+    assert main(["plant", *call]) == 2
+    assert "--write goes with --verify of all shipped models of a task" in capsys.readouterr().err
