@@ -1,44 +1,60 @@
 """The natural model of recall and reasoning: nothing planted, easier prompts first.
 
-On all prompts at once the training stays where reasoning names one of the two cities at random: which chain is asked
-about and whether the cities are told in the chains' order say nothing by themselves. So stories whose cities are told
-in that order come first.
+On all prompts at once the training stays where reasoning names one of the two cities at random, since no part of the
+way says anything by itself. So its hops are learnt one by one: who visits what is said, and said again of one person;
+then questions of one hop, which name the person in the subject's place; then these among the task's own prompts.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from bench.planting.natural.planting import NaturalPlanting
 from bench.planting.natural.training import Schedule
 from bench.planting.spec import Pairs
+from tasks.recall_reasoning.fillers import CAPITALS, PLANTED_PEOPLE, PLANTED_SUBJECTS, PLANTED_TEMPLATES
 from tasks.recall_reasoning.plant import planting
-from tasks.recall_reasoning.plant_prompts import sample
+from tasks.recall_reasoning.plant_prompts import sample, vocabulary
+from tasks.recall_reasoning.templates import TEMPLATES
 
-MANY = 4
-"""Pairs drawn for one that is kept; a half tells its cities in order."""
-
-
-def in_order(pairs: Pairs, side: int) -> Tensor:
-    """[n], whether the chain that is told first has its city told first, in bases (side 0) or sources (1)."""
-    at = {name: places[side] for name, places in pairs.positions.items()}
-    return (at["S"] < at["XS"]) == (at["C"] < at["XC"])
+IDS = {word: i for i, word in enumerate(vocabulary())}
+AGENT = IDS[TEMPLATES[PLANTED_TEMPLATES[0]].reasoning[1]]
 
 
-def sample_in_order(rng: np.random.Generator, n: int) -> Pairs:
-    """n pairs whose bases tell their cities in order; a source that does not counts as one without an answer."""
-    pairs = sample(rng, MANY * n)
-    source_answer = torch.where(in_order(pairs, 1), pairs.source_answer, -1)
-    rows = in_order(pairs, 0).nonzero()[:n, 0]
-    if len(rows) < n:
-        raise RuntimeError(f"{len(rows)} of {MANY * n} pairs tell their cities in order; {n} are asked for")
-    return Pairs(
-        pairs.base[rows], pairs.source[rows], pairs.answer[rows], pairs.wrong[rows], source_answer[rows],
-        {name: target[rows] for name, target in pairs.targets.items()},
-        {name: (base[rows], source[rows]) for name, (base, source) in pairs.positions.items()},
-    )  # fmt: skip
+def sample_retold(rng: np.random.Generator, n: int) -> Pairs:
+    """n pairs of `Today Anna visits Oslo and Tom visits Cairo . Tom visits`, the source another one."""
+    (base, answer, wrong), (source, other, _) = (_retold(rng, n) for _ in range(2))
+    return Pairs(base, source, answer, wrong, other, {}, {})
 
 
-natural = NaturalPlanting(planting, schedule=Schedule(lr=1e-3, pairs=64), curriculum=(sample_in_order,))
+def _retold(rng: np.random.Generator, n: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Prompts [n, T], what comes next [n] and the other city [n]."""
+    people = rng.random((n, len(PLANTED_PEOPLE))).argsort(1)[:, :2] + IDS[PLANTED_PEOPLE[0]]
+    cities = rng.random((n, len(PLANTED_SUBJECTS))).argsort(1)[:, :2] + IDS[CAPITALS[PLANTED_SUBJECTS[0]]]
+    rows, asked = np.arange(n), rng.integers(2, size=n)
+    today, visits, joined, stop = (np.full(n, IDS[word]) for word in ("Today", "visits", "and", "."))
+    told = [today, people[:, 0], visits, cities[:, 0], joined, people[:, 1], visits, cities[:, 1], stop]
+    ids = np.stack([*told, people[rows, asked], visits], 1)
+    return torch.from_numpy(ids), torch.from_numpy(cities[rows, asked]), torch.from_numpy(cities[rows, 1 - asked])
+
+
+def sample_persons(rng: np.random.Generator, n: int, share: float = 1.0) -> Pairs:
+    """n pairs, of which a share asks for the agent by name, in the subject's place: one hop is left to go."""
+    pairs = sample(rng, n)
+    drawn = torch.from_numpy(rng.random(n) < share)
+    for side, ids in enumerate((pairs.base, pairs.source)):
+        at = {name: places[side] for name, places in pairs.positions.items()}
+        rows = (drawn & (ids[torch.arange(n), at["MODE"]] == AGENT)).nonzero()[:, 0]
+        ids[rows, at["E"][rows]] = ids[rows, at["B1"][rows]]
+    return pairs
+
+
+def sample_some_persons(rng: np.random.Generator, n: int) -> Pairs:
+    """n pairs, of which a half asks by the person and the others as the task does."""
+    return sample_persons(rng, n, 0.5)
+
+
+natural = NaturalPlanting(
+    planting, schedule=Schedule(lr=1e-3, pairs=64), curriculum=(sample_retold, sample_persons, sample_some_persons)
+)
