@@ -21,6 +21,7 @@ from bench.task import DataRequest
 from tasks.recall_reasoning import RecallReasoning, selectivity
 from tasks.recall_reasoning.causal import RecallReasoningModel
 from tasks.recall_reasoning.fillers import PLANTED_TEMPLATES
+from tasks.recall_reasoning.natural import sample_persons, sample_retold
 from tasks.recall_reasoning.plant import fresh, planting, spec
 from tasks.recall_reasoning.plant_checks import CHECKS, REASONING_ONLY, RECALL_ONLY, SHARED
 from tasks.recall_reasoning.plant_prompts import KINDS, sample, vocabulary
@@ -207,3 +208,29 @@ def test_both_templates_are_of_one_length() -> None:
     """So that one batch can hold both, and nothing tells them apart but their words."""
     assert len({len(row["ids"]) for d in SHIPPED.values() for row in rows_of(d)}) <= 1
     assert len(PLANTED_TEMPLATES) == 2
+
+
+def test_the_natural_model_s_first_prompts_tell_who_visits_what_and_ask_again() -> None:
+    pairs = sample_retold(np.random.default_rng(6), 30)
+    for ids, answer in ((pairs.base, pairs.answer), (pairs.source, pairs.source_answer)):
+        for row in range(30):
+            said = [WORDS[i] for i in ids[row]]
+            told = {said[1]: said[3], said[5]: said[7]}
+            assert len(told) == 2 and word(answer[row]) == told[said[9]] and said[10] == "visits"
+    assert (pairs.answer != pairs.wrong).all()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_questions_of_one_hop_name_the_person(share: float) -> None:
+    """But for the person in the subject's place, prompts and answers are the task's own."""
+    easy, own = (draw(np.random.default_rng(7), 60) for draw in (lambda g, n: sample_persons(g, n, share), sample))
+    assert torch.equal(easy.answer, own.answer) and torch.equal(easy.source_answer, own.source_answer)
+    asked = 0
+    for row in range(60):
+        values, place = read(text(own.base[row])), int(own.positions["E"][0][row])
+        changed = (easy.base[row] != own.base[row]).nonzero()[:, 0].tolist()
+        assert changed in ([], [place])
+        if changed:
+            assert (WORDS[easy.base[row, place]], values["mode"]) == (values["B"], "reasoning")
+        asked += bool(changed)
+    assert asked == 0 if share == 0 else asked > 40 * share - 15
