@@ -60,8 +60,9 @@ class Section:
         return next((v for v in found if math.isfinite(v)), math.nan)
 
     def any_cell(self, method: str) -> Row:
-        """A row of the method, for what does not depend on the metric."""
-        return next(row for row in self.all if row["method"] == method)
+        """A row of the method, for what does not depend on the metric: one that was run, where there is any."""
+        rows = [row for row in self.all if row["method"] == method]
+        return next((row for row in rows if math.isfinite(row["forwards"])), rows[0])
 
     def seeds(self, method: str) -> str:
         """Seeds of the method's figures."""

@@ -91,6 +91,8 @@ def shipped_seeds(task: Task, variant: str | None) -> dict[int, Path]:
 
 def _planted(task: Task | None, seed: int, variant: str | None) -> Path:
     shipped = shipped_seeds(task, variant) if task else {}
+    if task and not shipped and variant is None:
+        raise NotShipped(f"{task.name} has no planted models; take a natural one, as model=hf model.id=NAME")
     if seed not in shipped:
         have = ", ".join(map(str, sorted(shipped))) or "none"
         name = task.name if task else "the task"

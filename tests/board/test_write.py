@@ -132,3 +132,12 @@ def test_small_negative_figures_are_not_shown_as_minus_zero():
         "1234",
         "–",
     ]
+
+
+def test_the_cost_is_that_of_the_seeds_that_were_run():
+    nothing = {"status": "skipped", "reason": "not there", "forwards": float("nan"), "backwards": float("nan")}
+    cells = [record("eap", model_seed=1, **nothing), record("eap", area(0.5), model_seed=0)]
+    frame = rows(cells, load)
+    for order in (frame, frame.iloc[::-1]):
+        line = next(line for line in text(order).splitlines() if line.strip().startswith("eap "))
+        assert re.search(r"2 \+ 1", line) and "\u2013" not in line

@@ -156,6 +156,12 @@ def test_a_planted_seed_that_is_not_shipped_is_a_skipped_row(place, capsys):
     assert "no planted model of ioi with seed 12345 is shipped" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_task_without_planted_models_says_what_to_take_instead(place, capsys):
+    assert main(["run", "task=sva", "method=eap", "model=planted"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "sva has no planted models; take a natural one" in said and "bench plant" not in said
+
+
 def test_a_task_that_does_not_fit_the_tokenizer_is_a_skipped_row(plugin, tiny_gpt2, place, capsys):
     words = ["method=toy_fixed", "metric=toy_sum", "model=hf", f"model.id={tiny_gpt2}", "threads=1"]
     assert main(["run", "task=hallucination,greater_than", *words]) == 0
