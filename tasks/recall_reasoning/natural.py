@@ -2,7 +2,8 @@
 
 On all prompts at once the training stays where reasoning names one of the two cities at random, since no part of the
 way says anything by itself. So its hops are learnt one by one: who visits what is said, and said again of one person;
-then questions of one hop, which name the person in the subject's place; then these among the task's own prompts.
+then come questions of one hop, which name the person in the subject's place; then, among these, prompts that stop at
+"France has its agent", which the person's name follows; then questions of one hop among the task's own prompts.
 """
 
 from __future__ import annotations
@@ -50,11 +51,24 @@ def sample_persons(rng: np.random.Generator, n: int, share: float = 1.0) -> Pair
     return pairs
 
 
+def sample_agents(rng: np.random.Generator, n: int) -> Pairs:
+    """n pairs that all ask by the person, or, every other time, that stop before the last word, and a name follows."""
+    if rng.random() < 0.5:
+        return sample_persons(rng, n)
+    pairs = sample(rng, n, {"reasoning_random": 1.0})
+    rows, at = torch.arange(n), pairs.positions
+    names = [ids[rows, at["B1"][side]] for side, ids in enumerate((pairs.base, pairs.source))]
+    wrong = pairs.base[rows, at["XB1"][0]]
+    return Pairs(pairs.base[:, :-1], pairs.source[:, :-1], names[0], wrong, names[1], {}, {})
+
+
 def sample_some_persons(rng: np.random.Generator, n: int) -> Pairs:
     """n pairs, of which a half asks by the person and the others as the task does."""
     return sample_persons(rng, n, 0.5)
 
 
 natural = NaturalPlanting(
-    planting, schedule=Schedule(lr=1e-3, pairs=64), curriculum=(sample_retold, sample_persons, sample_some_persons)
+    planting,
+    schedule=Schedule(lr=1e-3, pairs=64, steps=9000),
+    curriculum=(sample_retold, sample_persons, sample_agents, sample_some_persons),
 )

@@ -21,7 +21,7 @@ from bench.task import DataRequest
 from tasks.recall_reasoning import RecallReasoning, selectivity
 from tasks.recall_reasoning.causal import RecallReasoningModel
 from tasks.recall_reasoning.fillers import PLANTED_TEMPLATES
-from tasks.recall_reasoning.natural import sample_persons, sample_retold
+from tasks.recall_reasoning.natural import sample_agents, sample_persons, sample_retold
 from tasks.recall_reasoning.plant import fresh, planting, spec
 from tasks.recall_reasoning.plant_checks import CHECKS, REASONING_ONLY, RECALL_ONLY, SHARED
 from tasks.recall_reasoning.plant_prompts import KINDS, sample, vocabulary
@@ -234,3 +234,17 @@ def test_questions_of_one_hop_name_the_person(share: float) -> None:
             assert (WORDS[easy.base[row, place]], values["mode"]) == (values["B"], "reasoning")
         asked += bool(changed)
     assert asked == 0 if share == 0 else asked > 40 * share - 15
+
+
+def test_prompts_that_stop_at_the_agent_are_followed_by_its_name() -> None:
+    seen = set()
+    for seed in range(12):
+        pairs = sample_agents(np.random.default_rng(seed), 8)
+        for ids, answer in ((pairs.base, pairs.answer), (pairs.source, pairs.source_answer)):
+            for row in range(8):
+                last = WORDS[ids[row, -1]]
+                seen.add(last)
+                if last == "agent":
+                    assert word(answer[row]) == read(f"{text(ids[row])} in")["B"]
+        assert WORDS[pairs.base[0, -1]] == "in" or (pairs.wrong != pairs.answer).all()
+    assert seen == {"in", "agent"}
