@@ -104,7 +104,7 @@ def test_the_contract_is_kept():
 README = """\
 # {name}
 
-A method for [interpassay](https://pypi.org/project/interpassay/).
+A method for interpassay, a benchmark of interpretability methods.
 
     pip install -e . && pytest           # the method, and the contract that it keeps
     bench check method={name}

@@ -5,10 +5,12 @@ The board takes author, link, date and mark from them. Without its entry a submi
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import tomllib
+import unicodedata
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -53,8 +55,9 @@ class Entry:
 
 
 def slug(text: str) -> str:
-    """``Jane Doe`` as ``jane_doe``."""
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:40] or "anonymous"
+    """``Jane Doe`` as ``jane_doe``; what has no Latin letters as a part of its hash."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:40] or hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def read_entries(out: Path) -> list[Entry]:
