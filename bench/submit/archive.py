@@ -45,12 +45,12 @@ def read_file(path: Path, limit: int = MAX_FILE) -> bytes:
         link = path.is_symlink()
         what = "is a link; only plain files are read" if link else f"cannot be read: {error.strerror}"
         raise Rejected(path.name, what) from error
+    info = os.fstat(handle)
+    if not stat.S_ISREG(info.st_mode) or info.st_size > limit:
+        os.close(handle)
+        large = f"has {info.st_size:,} bytes; at most {limit:,} are read"
+        raise Rejected(path.name, large if stat.S_ISREG(info.st_mode) else "is no plain file")
     with os.fdopen(handle, "rb") as stream:
-        info = os.fstat(handle)
-        if not stat.S_ISREG(info.st_mode):
-            raise Rejected(path.name, "is no plain file")
-        if info.st_size > limit:
-            raise Rejected(path.name, f"has {info.st_size:,} bytes; at most {limit:,} are read")
         data = stream.read(limit + 1)
     if len(data) > limit:
         raise Rejected(path.name, f"has more than {limit:,} bytes")
@@ -134,11 +134,11 @@ def _plain(found: Iterator[tuple[str, bytes | None]], place: str) -> dict[str, b
         if not name and content is None:
             continue
         _check_name(name, place)
-        home, _, last = name.rstrip("/").rpartition("/")
         if content is None:
-            if home:
+            if "/" in name.rstrip("/"):
                 raise Rejected(f"{place}: {shown(name)}", "is a folder in a folder")
             continue
+        home, _, last = name.rpartition("/")
         if last not in (*WANTED, *IGNORED) or "/" in home:
             raise Rejected(f"{place}: {shown(name)}", f"does not belong here; there are {_expected()}")
         if last in files:
