@@ -15,7 +15,7 @@ from bench.explanation import JSON_NAME, LEVELS, SCHEMA, SCORES_NAME, Explanatio
 from bench.graph import ComponentGraph
 from bench.submit.archive import ABOUT_NAME, read_files
 from bench.submit.json_text import parse
-from bench.submit.limits import MAX_TEXT, Rejected, shown
+from bench.submit.limits import LINK, MAX_TEXT, Rejected, shown
 from bench.submit.tensors import read_scores
 
 SPLITS = ("train", "validation")
@@ -32,7 +32,6 @@ _PATTERNS = {
 _OPTIONAL = {"split": "train", "objective": "logit_diff", "positions": "all", "track": "circuit", "extra": {}}
 _KEYS = ("schema", "track", "level", "components", "split", "extra", *_PATTERNS)
 _ABOUT_KEYS = ("schema", "author", "link", "date")
-_LINK = re.compile(r"https?://[\w.-]+(:\d+)?(/[\w.~!$&()*+,;=:@%/?#-]*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def _about(found: Any) -> tuple[About, dict[str, str]]:
     _check_schema(found, ABOUT_NAME)
     author = _text(found["author"], f"{ABOUT_NAME}: author", 100)
     link = _text(found["link"], f"{ABOUT_NAME}: link")
-    if not _LINK.fullmatch(link):
+    if not LINK.fullmatch(link):
         raise Rejected(f"{ABOUT_NAME}: link", f"{shown(link)} is no http(s) address")
     date = _text(found["date"], f"{ABOUT_NAME}: date", 10)
     try:

@@ -14,7 +14,7 @@ import unicodedata
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from bench.submit.limits import Rejected, shown
+from bench.submit.limits import LINK, Rejected, shown
 
 FOLDER = "submissions"
 PUBLIC, VERIFIED = "public truth", "verified"
@@ -102,6 +102,8 @@ def _read(path: Path) -> Entry:
         raise Rejected(path.name, f"has the unknown key {sorted(unknown)[0]}")
     if not found["keys"] or any(not re.fullmatch("[0-9a-f]{32}", str(key)) for key in found["keys"]):
         raise Rejected(f"{path.name}: keys", "are no keys of cells")
+    if not LINK.fullmatch(found["link"]):  # it becomes a link on the page
+        raise Rejected(f"{path.name}: link", f"{shown(found['link'])} is no http(s) address")
     if found["mark"] not in (PUBLIC, VERIFIED):
         raise Rejected(f"{path.name}: mark", f"is {shown(found['mark'])}; use {PUBLIC!r} or {VERIFIED!r}")
     return Entry(**{**found, "keys": tuple(found["keys"])})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 MIB = 2**20
 MAX_FILE = 64 * MIB
 """Bytes of each file. The largest supported graph (Llama-3.1-8B, 1.6 million edges) takes 45 MiB of names."""
@@ -21,6 +23,9 @@ MAX_TEXT = 300
 """Characters of any one text, components included."""
 MAX_HEADER = 16 * 1024
 """Bytes of a safetensors header; one tensor takes about 80."""
+
+LINK = re.compile(r"https?://[\w.-]+(:\d+)?(/[\w.~!$&()*+,;=:@%/?#-]*)?", re.ASCII)
+"""Addresses that may stand behind a name on a page."""
 
 
 class Rejected(ValueError):

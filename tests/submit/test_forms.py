@@ -91,6 +91,7 @@ def test_an_entry_is_read_back_and_a_bad_one_named(tmp_path):
         ('mark = "public truth"', 'mark = "best"', "mark: is 'best'"),
         ("data_seed = 77", 'data_seed = "x"', "data_seed"),
         ("author", "autor", "author"), ("keys = [", "keys = [1, ", "keys"), ("=", "", "no TOML"),
+        ("https://x.org", "javascript:alert(1)", "link"),
     ):  # fmt: skip
         path.write_text(text.replace(old, new, 1))
         with pytest.raises(Rejected, match=said):
