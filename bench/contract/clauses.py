@@ -41,9 +41,14 @@ def check(overrides: Sequence[str]) -> list[Clause]:
 
     Raises :class:`CallError` where the process could not answer.
     """
-    with tempfile.TemporaryDirectory() as home:
-        found = _ask(list(overrides), Path(home))
+    (found,) = ask([overrides])
     return list(judge(found))
+
+
+def ask(calls: Sequence[Sequence[str]]) -> list[Found]:
+    """What the probe sees of each call, in one process with an empty folder to work in."""
+    with tempfile.TemporaryDirectory() as home:
+        return _ask([list(overrides) for overrides in calls], Path(home))
 
 
 def judge(found: Found) -> Iterator[Clause]:
@@ -128,12 +133,12 @@ def _node_scores(found: Found) -> NDArray[np.float64]:
     return np.asarray(np.bincount(source, weights=scores, minlength=len(graph.sources))[1:], dtype=np.float64)
 
 
-def _ask(overrides: list[str], home: Path) -> Found:
+def _ask(calls: list[list[str]], home: Path) -> list[Found]:
     scratch = home / "tmp"
     scratch.mkdir()
     paths = [str(Path(path).resolve()) for path in sys.path if path]
     environment = {**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": os.pathsep.join(paths)}
-    request = json.dumps({"overrides": overrides, "home": str(home)})
+    request = json.dumps({"calls": calls, "home": str(home)})
     call = [sys.executable, "-m", "bench.contract.probe"]
     done = subprocess.run(call, input=request, capture_output=True, text=True, cwd=home, env=environment)
     try:

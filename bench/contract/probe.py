@@ -1,7 +1,7 @@
 """The process in which `bench check` runs a method several times, watched: ``python -m bench.contract.probe``.
 
-Takes ``{"overrides": [...], "home": folder}`` as JSON on stdin and gives what it saw as JSON on stdout, once; whatever
-the method prints goes to stderr.
+Takes ``{"calls": [overrides, ...], "home": folder}`` as JSON on stdin and gives what it saw of each call as JSON on
+stdout, once; whatever a method prints goes to stderr.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
     os.dup2(2, 1)
     sys.dont_write_bytecode = True
     with answer:
-        json.dump(probe(request["overrides"], Path(request["home"])), answer)
+        json.dump([probe(overrides, Path(request["home"])) for overrides in request["calls"]], answer)
 
 
 def probe(overrides: list[str], home: Path) -> Found:

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.cli.main import main
-from bench.contract import check
+from bench.contract import clauses
 from tests.contract import broken
 
 CLASSES = [c for c in vars(broken).values() if isinstance(c, type) and str(getattr(c, "name", "")).startswith("c_")]
@@ -14,43 +14,54 @@ BREAKS = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def installed(tmp_path, monkeypatch):
-    """The broken methods as an installed distribution, here and in the processes that are started."""
-    home = tmp_path / "site" / "brokenplug-1.0.dist-info"
-    home.mkdir(parents=True)
-    (home / "METADATA").write_text("Metadata-Version: 2.1\nName: brokenplug\nVersion: 1.0\n")
+SHIPPED = ("eap_ig", "activation_norm", "oracle")
+MORE = ("atp", "eap", "patching", "edge_patching", "attention_to_answer", "random", "random_layer")
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """What the probe sees of the broken methods, installed as a distribution, and of some that ship: one process."""
+    home = tmp_path_factory.mktemp("broken")
+    info = home / "site" / "brokenplug-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: brokenplug\nVersion: 1.0\n")
     lines = [f"{c.name} = tests.contract.broken:{c.__name__}" for c in CLASSES]
-    (home / "entry_points.txt").write_text("[bench.methods]\n" + "\n".join(lines) + "\n")
-    monkeypatch.syspath_prepend(str(home.parent))
-    monkeypatch.setenv("CONTRACT_OUTSIDE", str(tmp_path / "outside.txt"))
-    monkeypatch.chdir(tmp_path)
+    (info / "entry_points.txt").write_text("[bench.methods]\n" + "\n".join(lines) + "\n")
+    names = [*BREAKS, *SHIPPED]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(info.parent))
+        patch.setenv("CONTRACT_OUTSIDE", str(home / "outside.txt"))
+        return dict(zip(names, clauses.ask([[f"method={name}"] for name in names]), strict=True))
 
 
 @pytest.mark.parametrize(("name", "clause"), BREAKS.items())
-def test_each_clause_is_broken_by_who_breaks_it(installed, capsys, name, clause):
-    assert main(["check", f"method={name}"]) == (1 if clause else 0)
-    lines = capsys.readouterr().out.splitlines()
-    failed = [line[6:18].strip() for line in lines if line.startswith("FAIL")]
-    assert failed == ([clause] if clause else []), lines
-    assert len(lines) == (3 if clause == "runs" else 7)
+def test_each_clause_is_broken_by_who_breaks_it(seen, name, clause):
+    found = list(clauses.judge(seen[name]))
+    assert [c.name for c in found if not c.kept] == ([clause] if clause else []), [str(c) for c in found]
+    assert len(found) == (3 if clause == "runs" else 7)
+
+
+def test_the_call_ends_in_1_where_a_clause_is_broken(seen, monkeypatch, capsys):
+    for name, code in (("c_good", 0), ("c_backwards", 1)):
+        monkeypatch.setattr(clauses, "_ask", lambda calls, home, name=name: [seen[name]])
+        assert main(["check", "method=eap"]) == code
+        lines = capsys.readouterr().out.splitlines()
+        assert [line[:4] for line in lines].count("FAIL") == code and len(lines) == 7
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_methods_that_ship_keep_it(seen, name):
+    assert all(clause.kept for clause in clauses.judge(seen[name]))
+
+
+@pytest.mark.slow
+def test_all_methods_that_ship_keep_it():
+    for name, found in zip(MORE, clauses.ask([[f"method={name}"] for name in MORE]), strict=True):
+        assert all(clause.kept for clause in clauses.judge(found)), name
 
 
 def test_every_broken_method_is_tried():
     assert {c.name for c in CLASSES} == set(BREAKS)
-
-
-@pytest.mark.parametrize("name", ["eap_ig", "activation_norm", "oracle"])
-def test_methods_that_ship_keep_it(name):
-    assert all(clause.kept for clause in check([f"method={name}"]))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["atp", "eap", "patching", "edge_patching", "attention_to_answer", "random", "random_layer"]
-)
-def test_all_methods_that_ship_keep_it(name):
-    assert all(clause.kept for clause in check([f"method={name}"]))
 
 
 def test_wrong_calls(capsys):
