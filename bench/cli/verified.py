@@ -30,17 +30,19 @@ def verified(methods: Sequence[str], own: Mapping[str, str], overrides: Sequence
         about = check_about({"schema": 1, "author": own["author"], "link": own["link"], "date": date})
     except Rejected as error:
         raise CallError(str(error)) from error
-    groups: dict[tuple[str, ...], list[str]] = {}
+    groups: dict[tuple[str, str, str, str, str], list[str]] = {}
     for cell in Store(config["store"]).cells():
         record = cell["record"]
         if cell["status"] == "ok" and methods[0] in (record["method"], record["method"].split("[")[0]):
             if not record["planted"]:
                 continue  # there is no truth to hide
-            place = tuple(record[name] for name in ("method", "task", "model", "level", "counterfactual"))
+            label, level = record["method"], record["level"]
+            place = (label, record["task"], record["model"], level, record["counterfactual"])
             groups.setdefault(place, []).append(cell["key"])
     if not groups:
         raise CallError(f"the store {config['store']} has no finished cell of {methods[0]} on a planted model")
     for place, keys in sorted(groups.items()):
-        entry = Entry(about.author, about.link, about.date, VERIFIED, *place, tuple(sorted(keys)))
-        print(write_entry(entry, Path(config["out"])))
+        label, task, model, level, counterfactual = place
+        found = (label, task, model, level, counterfactual, tuple(sorted(keys)))
+        print(write_entry(Entry(about.author, about.link, about.date, VERIFIED, *found), Path(config["out"])))
     return 0

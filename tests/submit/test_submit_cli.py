@@ -57,7 +57,7 @@ def test_from_a_folder_to_a_row_with_author_link_date_and_mark(place, monkeypatc
 
     assert main(["run", "task=ioi", "method=attention_to_answer", "method.level=node", *SMALL]) == 0
     assert main(["board"]) == 0
-    board = pd.read_csv(place / "leaderboards" / "circuit.csv", keep_default_na=False)
+    board = pd.read_csv(place / "leaderboards" / "circuit.csv", keep_default_na=False, dtype=str)
     row = board[board.method == "mine[by=jane_doe,steps=3]"].iloc[0]
     shown = tuple(row[name] for name in ("author", "link", "date", "mark", "status", "seeds"))
     assert shown == ("Jane Doe", ABOUT.link, "2025-03-04", "public truth", "ok", "0")
