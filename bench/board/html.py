@@ -17,6 +17,7 @@ from bench.board.view import (
     Row,
     Section,
     column_name,
+    handed_in,
     method_name,
     part_name,
     part_title,
@@ -76,6 +77,8 @@ def _section(section: Section, found: Sequence[Figure]) -> Iterator[str]:
         yield _table(f"<th>method</th>{''.join(heads)}<th>passes</th><th>seeds</th>", body)
     for ablation, columns in section.parts.items():
         yield f"<p>{escape(part_title(ablation))}</p>{_parts(section, columns)}"
+    for text, link in handed_in(section):
+        yield f'<p>Handed in: <a href="{escape(link)}" rel="nofollow noopener">{escape(text)}</a></p>'
     if section.without:
         yield "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in problems(section.without)) + "</ul>"
     yield from _drawings(section, found)

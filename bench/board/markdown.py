@@ -10,6 +10,7 @@ from bench.board.view import (
     Column,
     Section,
     column_name,
+    handed_in,
     method_name,
     part_name,
     part_title,
@@ -53,9 +54,11 @@ def _section(section: Section) -> Iterator[str]:
         yield f"{part_title(ablation)}:\n"
         yield from _parts(section, columns)
         yield ""
+    for text, link in handed_in(section):
+        yield f"- handed in: {_escaped(text)} ({_escaped(link)})"
     for line in problems(section.without):
         yield f"- {_escaped(line)}"
-    if section.without:
+    if section.without or handed_in(section):
         yield ""
 
 

@@ -27,7 +27,7 @@ def write(records: Iterable[CellRecord], out: str | Path, load: Load | None = No
     for track, board in frame.groupby("track", sort=True):
         _replace(folder / f"{track}.csv", csv(board))
         _replace(folder / f"{track}.md", markdown(board))
-    _replace(folder / "index.html", page(frame, found))
+    _replace(folder / "index.html", page(frame, [figure for figure in found if not figure.record.beside]))
     return frame
 
 

@@ -13,6 +13,7 @@ from bench.harness.provenance import code
 from bench.harness.records import read_records
 from bench.harness.store import Store
 from bench.registry import discover
+from bench.submit.limits import Rejected
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,7 +26,12 @@ def main(arguments: Sequence[str]) -> int:
     store = Store(config["store"])
     if not store.root.is_dir():
         raise CallError(f"there is no store {config['store']}; run something first, or name it with store=PATH")
-    records = read_records(store)
+    from bench.submit.standing import with_submissions
+
+    try:
+        records = with_submissions(read_records(store), config["store"], config["out"])
+    except Rejected as error:
+        raise CallError(str(error)) from error
     if not records:
         raise CallError(f"the store {config['store']} is empty; run something first")
     from bench.board import write

@@ -16,6 +16,9 @@ VERBS = {
     "list": "tasks, methods, models and metrics by name",
     "score": "score stored explanations again; runs no method",
     "board": "write boards from the store: CSV, Markdown, HTML",
+    "submit": "check a submission file and score it",
+    "new": "a small installable project to start a method from",
+    "check": "does my plug-in keep the contract",
     "plant": "train a planted model again; --verify prints its evidence",
 }
 USAGE = """usage: bench VERB [OVERRIDE ...]
