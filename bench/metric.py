@@ -94,6 +94,8 @@ class Metric(ABC):
     """Whether circuits are run, so that examples are resampled and an ablation belongs to the figure."""
     min_edges: ClassVar[int] = 0
     """The metric is skipped on models with this many edges or fewer."""
+    across_levels: ClassVar[bool] = False
+    """Whether node and edge methods' figures are on one scale (both by real size), so that they may be compared."""
     null: ClassVar[str] = ""
     """Name of the null hypothesis behind :meth:`p_draws`."""
 

@@ -35,6 +35,9 @@ class Figure:
     """0 where the figure does not rest on examples."""
     clusters: tuple[str, ...] = ()
     direction: int = 1
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    across_levels: bool = False
+    """Whether node and edge methods' figures are on one scale."""
     floor: float = math.nan
     """The analytic floor."""
     null: NDArray[np.float64] | None = None
@@ -96,8 +99,9 @@ def _reduced(record: CellRecord, found: Measurement, key: str, metric: Metric) -
             continue
         yield Figure(
             record, label, metric.name, found.ablation, key, "ok", "", float(value), draws.get(suffix), clusters,
-            found.clusters, metric.suffix_direction(suffix), floors.get(suffix, math.nan), nulls.get(suffix),
-            metric.null if suffix in nulls else "", metric.curve(found.arrays) if suffix == "" else None,
+            found.clusters, metric.suffix_direction(suffix), metric.bounds, metric.across_levels,
+            floors.get(suffix, math.nan), nulls.get(suffix), metric.null if suffix in nulls else "",
+            metric.curve(found.arrays) if suffix == "" else None,
         )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ class AreaLog(Metric):
 
     name: ClassVar[str] = "area_log"
     direction: ClassVar[int] = 1
+    across_levels: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     objective: str = "logit_diff"
     tie_draws: int = TIE_DRAWS
