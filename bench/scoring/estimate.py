@@ -3,8 +3,8 @@
 With five units or more (planted models, data draws or method seeds) they are a sample, and the interval is Student's t:
 the variance of the mean is their spread over their number, plus what their spread cannot show, the mean covariance of
 their bootstrap draws (0 where each was scored on examples of its own); degrees of freedom by Satterthwaite. With fewer,
-the units are taken as they are and the interval is over examples only: the percentile interval of one figure, and
-Student's t with the bootstrap's standard error for a difference that is tested.
+the units are taken as they are and the interval is over examples only: the percentile interval of one figure (expanded
+for its size), and Student's t with the bootstrap's standard error for a difference that is tested.
 
 A figure that bends (``max(0, f)``, ``|1 - f|``) is biased where its argument is at the bend, by up to .8 of its
 standard error; the percentile interval then covers as rarely as .15. The bootstrap sees less than half of that bias, but
@@ -81,7 +81,7 @@ def over_examples(
     if abs(bias) > MAX_BIAS * se:
         p = _p(max(abs(value) - BEND * abs(bias), 0.0), se, df)
         return Estimate(value, se, df, p=p, units=units, note=f"no interval: biased by {abs(bias) / se:.2f} of its error")
-    low, high = interval(mean) if percentile and units < MIN_SEEDS else _student(value, se, df)
+    low, high = _expanded(mean, df) if percentile and units < MIN_SEEDS else _student(value, se, df)
     return Estimate(value, se, df, low, high, _p(value, se, df), units, note)
 
 
@@ -128,6 +128,13 @@ def _two_level(values: Floats, draws: Floats, n_clusters: int) -> tuple[float, f
 def _student(value: float, se: float, df: float, level: float = LEVEL) -> tuple[float, float]:
     half = float(stats.t.ppf((1 + level) / 2, df)) * se
     return value - half, value + half
+
+
+def _expanded(draws: Floats, df: float) -> tuple[float, float]:
+    """The percentile interval with its tails moved out as far as Student's t and the sample's size ask (Hesterberg
+    2015, section 5.3): the plain one is too narrow by a factor of about 1 - 1 / clusters."""
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, df)) * math.sqrt((df + 1) / df)
+    return interval(draws, 1 - 2 * float(stats.norm.sf(reach)))
 
 
 def _p(value: float, se: float, df: float) -> float:

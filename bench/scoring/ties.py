@@ -49,17 +49,15 @@ def ranks(scores: Floats) -> Floats:
     return np.asarray(above + (equal + 1) / 2)
 
 
-def open_ranks(scores: Floats, different: Flags) -> NDArray[np.int64]:
+def open_ranks(better: Flags) -> NDArray[np.int64]:
     """The lowest and highest rank that tests leave open, ``[n, 2]``: 1 + those told to be better, n - those worse.
 
-    Where the tests hold their family's error rate at 5 %, all true ranks lie in these at once with 95 % or more (Al
-    Mohamad, Goeman and van Zwet 2022). Percentiles of bootstrapped ranks do not: of ten methods that are nearly tied,
-    one that is on top by chance hardly ever comes out last, however often it is drawn again.
+    ``better`` is ``[n, n]``: whether the tests tell that the row is above the column. Where they hold their family's
+    error rate at 5 %, all true ranks lie in these at once with 95 % or more (Al Mohamad, Goeman and van Zwet 2022).
+    Percentiles of bootstrapped ranks do not: of ten methods that are nearly tied, one that is on top by chance hardly
+    ever comes out last, however often it is drawn again.
     """
-    higher = scores[None, :] > scores[:, None]
-    better = (different & higher).sum(1)
-    worse = (different & higher.T).sum(1)
-    return np.stack([1 + better, len(scores) - worse], axis=1)
+    return np.stack([1 + better.sum(axis=0), len(better) - better.sum(axis=1)], axis=1)
 
 
 def borda(scores: Floats) -> Floats:
