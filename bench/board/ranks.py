@@ -40,7 +40,7 @@ both (``scale`` is ``normalized``), else as it is (``raw``)."""
 
 
 def ranking(found: Sequence[Figure], frame: pd.DataFrame) -> pd.DataFrame:
-    """Ranks on every task and over tasks; ``frame`` is the board of these figures (:func:`bench.board.rows.rows_of`)."""
+    """Ranks on every task and over tasks; ``frame`` is the board of these figures."""
     places: dict[Key, dict[str, list[Figure]]] = defaultdict(lambda: defaultdict(list))
     for figure in found:
         if figure.status == "ok" and competes(figure):

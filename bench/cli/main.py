@@ -16,6 +16,7 @@ VERBS = {
     "list": "tasks, methods, models and metrics by name",
     "score": "score stored explanations again; runs no method",
     "board": "write boards from the store: CSV, Markdown, HTML",
+    "compare": "which of two methods is better, paired, with intervals and corrected p-values",
     "plant": "train a planted model again; --verify prints its evidence",
 }
 USAGE = """usage: bench VERB [OVERRIDE ...]

@@ -7,8 +7,8 @@ the units are taken as they are and the interval is over examples only: the perc
 for its size), and Student's t with the bootstrap's standard error for a difference that is tested.
 
 A figure that bends (``max(0, f)``, ``|1 - f|``) is biased where its argument is at the bend, by up to .8 of its
-standard error; the percentile interval then covers as rarely as .15. The bootstrap sees less than half of that bias, but
-enough to notice it: beyond `MAX_BIAS` standard errors no interval is given.
+standard error; the percentile interval then covers as rarely as .15. The bootstrap sees less than half of that bias,
+but enough to notice it: beyond `MAX_BIAS` standard errors no interval is given.
 
 Measured by ``python -m tests.scoring.coverage`` (see its docstring for the figures).
 """
@@ -80,7 +80,9 @@ def over_examples(
         return Estimate(value, 0.0, df, value, value, _certain(value, units), units, note)
     if abs(bias) > MAX_BIAS * se:
         p = _p(max(abs(value) - BEND * abs(bias), 0.0), se, df)
-        return Estimate(value, se, df, p=p, units=units, note=f"no interval: biased by {abs(bias) / se:.2f} of its error")
+        return Estimate(
+            value, se, df, p=p, units=units, note=f"no interval: biased by {abs(bias) / se:.2f} of its error"
+        )
     low, high = _expanded(mean, df) if percentile and units < MIN_SEEDS else _student(value, se, df)
     return Estimate(value, se, df, low, high, _p(value, se, df), units, note)
 

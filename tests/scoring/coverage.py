@@ -97,7 +97,7 @@ def seed(rng: np.random.Generator, member: NDArray[np.int64]) -> Seed:
 
 
 def circuits(rng: np.random.Generator, at: Seed, curve: Floats, member: NDArray[np.int64], sd: float) -> Floats:
-    """Values of one method's circuits, ``[n, n_sizes]``: in the mean f times the whole effect; the last is the whole."""
+    """Values of one method's circuits, ``[n, n_sizes]``: in the mean f times the whole effect; the last is whole."""
     added = sd * (np.sqrt(0.7) * at.common[:, None] + np.sqrt(0.3) * noise(rng, member, len(curve)))
     values = at.empty[:, None] + curve * (at.whole - at.empty)[:, None] + added * np.where(curve == 0, 0.3, 1.0)
     values[:, -1] = at.whole
@@ -222,7 +222,8 @@ def main(trials: int) -> None:
                 (f"{kind}", coverage([e[0] for e in found], true)),
                 (f"difference of {kind}s", coverage([e[2] for e in found], 0.0)),
             ):
-                print(f"{what:34} {design.board:16} {seeds:7} {name:10} {design.noise:5} {held.given:6.3f} {held.held:6.3f}")
+                where = f"{what:34} {design.board:16} {seeds:7} {name:10} {design.noise:5}"
+                print(f"{where} {held.given:6.3f} {held.held:6.3f}")
             rejected = size([e[2].p for e in found])
             print(f"{'its test under the null, rejected':34} {'':48} {rejected:.3f}", flush=True)
 
