@@ -24,8 +24,8 @@ from bench.board.view import (
 LEGEND = """\
 Scores with 95 % intervals in brackets. Five seeds or more: Student's t over seeds, and what they share of examples.
 Fewer: the percentile cluster bootstrap over examples (2,000 draws, at least 40 clusters), for these seeds; figures
-against the planted truth then have none. Nor has a figure that is biased by more than a quarter of its error. Groups are
-letters: methods that share one cannot be told apart. ↑ higher is better, ↓ lower is better. Passes are full-model
+against the planted truth then have none. Nor has a figure that is biased by more than a quarter of its error. Groups
+are letters: methods that share one cannot be told apart. ↑ higher is better, ↓ lower is better. Passes are full-model
 forwards + backwards per example. † marks a method that was trained on the metric that scores it. Floor: the random
 baseline, or the analytic value. Ceiling: the oracle, on planted models only. Parts, p-values, costs and reasons are in
 the CSV file, ranks in the one whose name ends in _ranks.

@@ -25,8 +25,8 @@ def write(
 ) -> pd.DataFrame:
     """Write ``<track>.csv``, ``<track>_ranks.csv`` and ``<track>.md`` per track and ``index.html`` into ``out``.
 
-    ``budget`` leaves out methods that take more passes (forwards + backwards per example); the Markdown and the page say
-    which. Returns the rows.
+    ``budget`` leaves out methods that take more passes (forwards + backwards per example); Markdown and page say which.
+    Returns the rows.
     """
     kept, note = list(records), ""
     if budget is not None:

@@ -5,10 +5,10 @@
   bench compare eap eap_ig atp family=metric         all pairs; p-values corrected within each metric and ablation
 
 Methods are named as on boards. Within a task the two are paired by example and by seed; over tasks the exact
-signed-rank test decides, corrected by Holm over a family: all that is shown (family=shown, the default), the pairs under
-each metric (family=metric), or as many tests as you declared beforehand (family=NUMBER). task=, metric=, ablation=,
-level=, counterfactual= and model= narrow down what is shown; of several counterfactuals the task's own is taken unless
-you name one. metric=faithfulness shows f at each size. Nothing is run.
+signed-rank test decides, corrected by Holm over a family: all that is shown (family=shown, the default), the pairs
+under each metric (family=metric), or as many tests as you declared beforehand (family=NUMBER). task=, metric=,
+ablation=, level=, counterfactual= and model= narrow down what is shown; of several counterfactuals the task's own is
+taken unless you name one. metric=faithfulness shows f at each size. Nothing is run.
 """
 
 from __future__ import annotations

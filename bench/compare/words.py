@@ -18,7 +18,8 @@ def conclusion(found: Comparison) -> str:
     if found.smallest_holm > ALPHA:
         return (
             f"With {counted} and a family of {found.family} tests the smallest corrected p is"
-            f" {_p(found.smallest_holm)}, so nothing can be concluded about other tasks, however large the difference; {_here(found)}."
+            f" {_p(found.smallest_holm)}, so nothing can be concluded about other tasks, however large the difference;"
+            f" {_here(found)}."
         )
     if found.holm <= ALPHA:
         better, worse = (found.first, found.second) if found.test.effect > 0 else (found.second, found.first)
