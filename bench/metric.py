@@ -120,6 +120,13 @@ class Metric(ABC):
         """What the figures are divided by, ``[n_draws]``; the row is undefined where its interval contains 0."""
         return None
 
+    def bias(self, arrays: Arrays, weights: NDArray[Any]) -> Mapping[str, float]:
+        """The largest bias that a bend of the figure can cause (``|1 - f|`` where f may be 1), by label suffix.
+
+        Against a third of the standard error it decides whether an interval is given (:mod:`bench.scoring.estimate`).
+        """
+        return {}
+
     def floors(self, arrays: Arrays) -> Mapping[str, float]:
         """Analytic floors by label suffix; where there is none, the random baseline's score is the floor."""
         return {}

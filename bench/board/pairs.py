@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.board.figures import Figure
-from bench.board.pool import Unit, by_model, split, unit_draws, unit_of
+from bench.board.pool import Unit, by_model, split, unit_bias, unit_draws, unit_of
 from bench.scoring.estimate import Estimate, over_examples, over_units
 
 Floats = NDArray[np.float64]
@@ -48,7 +48,8 @@ def difference(first: Sequence[Figure], second: Sequence[Figure]) -> Difference 
     if not fewest:
         return Difference(over_units(values), False, len(shared), 0, n, alone)
     draws = [_paired_draws(a, b) for a, b in pairs]
-    found = over_examples(values, draws, fewest, percentile=False)
+    bends = [unit_bias(a) + unit_bias(b) for a, b in pairs]
+    found = over_examples(values, draws, fewest, percentile=False, bends=bends)
     return Difference(found, True, len(shared), fewest, n, alone)
 
 

@@ -53,7 +53,8 @@ def pool(group: Sequence[Figure]) -> Pooled:
 def _estimate(group: Sequence[Figure], units: list[list[Figure]], values: Sequence[float]) -> Estimate:
     fewest = min(f.n_clusters for f in group)
     if fewest:
-        return over_examples(values, [unit_draws(unit) for unit in units], fewest)
+        draws, bends = [unit_draws(unit) for unit in units], [unit_bias(unit) for unit in units]
+        return over_examples(values, draws, fewest, bends=bends)
     models = split(group, by_model)
     found = over_units([float(np.mean([f.value for f in unit])) for unit in models.values()])
     return found._replace(value=float(np.mean(values)))
@@ -97,6 +98,11 @@ def unit_draws(unit: Sequence[Figure]) -> NDArray[np.float64] | None:
     """Mean bootstrap draws of a unit's figures, ``[n_draws]``; None where one has none."""
     draws = [f.draws for f in unit if f.draws is not None]
     return np.mean(draws, axis=0) if len(draws) == len(unit) else None
+
+
+def unit_bias(unit: Sequence[Figure]) -> float:
+    """The largest bias that bends can give to the mean of a unit's figures."""
+    return float(np.mean([f.bias for f in unit]))
 
 
 def _null(units: list[list[Figure]]) -> NDArray[np.float64] | None:

@@ -167,22 +167,27 @@ def _missing(
     missing: dict[str, list[str]] = {}
     tasks = sorted({f.record.task for side in sides for f in side if _board(f, across)[:4] == board[:4]})
     for task in tasks:
-        for method, side, have in zip(pair, sides, there, strict=True):
-            why = _states(side, task, board, across)
-            if why or task not in have:
-                missing.setdefault(task, []).append(f"{method}: {'; '.join(why) or 'not run'}")
+        why = [_states(side, task, board, across) for side in sides]
+        lacking = [w or "not run" if task not in have else w for w, have in zip(why, there, strict=True)]
+        if lacking[0] and lacking[0] == lacking[1]:
+            missing[task] = [f"both: {lacking[0]}"]
+        elif any(lacking):
+            missing[task] = [f"{method}: {w}" for method, w in zip(pair, lacking, strict=True) if w]
     return missing
 
 
-def _states(side: Iterable[Figure], task: str, board: Board, across: bool) -> list[str]:
-    """What happened to one method's cells without a figure, with their seeds."""
-    seeds: dict[str, list[str]] = {}
+def _states(side: Iterable[Figure], task: str, board: Board, across: bool) -> str:
+    """What happened to one method's cells without a figure: by status their seeds and the first one's reason."""
+    states: dict[str, tuple[list[str], str]] = {}
     for f in side:
         mine = f.record.task == task and _board(f, across)[:4] == board[:4]
         if mine and f.status != "ok" and (not f.metric or (f.metric, f.ablation) == board[4:]):
             seed = next((str(s) for s in f.record.seeds if s is not None), "")
-            seeds.setdefault(f.status + (f": {f.reason}" if f.reason else ""), []).append(seed)
-    return [f"{why} (seed {', '.join(dict.fromkeys(found))})" for why, found in seeds.items()]
+            states.setdefault(f.status, ([], f.reason.split(";")[0]))[0].append(seed)
+    return "; ".join(
+        f"{status} (seed {', '.join(dict.fromkeys(seeds))})" + (f": {reason}" if reason else "")
+        for status, (seeds, reason) in states.items()
+    )
 
 
 def _turned(found: Difference, direction: int) -> Difference:

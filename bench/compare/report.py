@@ -37,15 +37,16 @@ def _family(found: Sequence[Comparison], family: str | int) -> str:
     pairs = len({(one.first, one.second) for one in found})
     boards = len({one.board for one in found})
     inside = sum(len(one.tasks) for one in found)
+    tests = f"test{'s' * (len(found) > 1)} over tasks"
     shown = f"{pairs} pair{'s' * (pairs > 1)} x {boards} board{'s' * (boards > 1)} (metric, ablation, level, models)"
     if family == "metric":
         text = f"the {pairs} pair{'s' * (pairs > 1)} under each metric and ablation (family=metric)"
     elif family == "shown":
-        text = f"{len(found)} tests over tasks: {shown} (family=shown)"
+        text = f"{len(found)} {tests}: {shown} (family=shown)"
     else:
         text = f"{found[0].family} tests over tasks as declared (family={family}); {len(found)} are shown: {shown}"
     return (
-        f"Holm's correction at .05 over {text}; the {inside} paired tests within tasks are corrected likewise, apart."
+        f"Holm's correction at .05 over {text}; the paired tests within tasks ({inside}) are corrected likewise, apart."
     )
 
 

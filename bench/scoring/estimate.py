@@ -7,8 +7,9 @@ the units are taken as they are and the interval is over examples only: the perc
 for its size), and Student's t with the bootstrap's standard error for a difference that is tested.
 
 A figure that bends (``max(0, f)``, ``|1 - f|``) is biased where its argument is at the bend, by up to .8 of its
-standard error; the percentile interval then covers as rarely as .15. The bootstrap sees less than half of that bias,
-but enough to notice it: beyond `MAX_BIAS` standard errors no interval is given.
+standard error; the percentile interval then covers as rarely as .15. A metric says how large that bias may be
+(:meth:`bench.metric.Metric.bias`); beyond `MAX_BEND` standard errors no interval is given, nor beyond `MAX_BIAS` of the
+bias that the bootstrap sees, which at a bend is less than half of it. A test takes the bias off the difference.
 
 Measured by ``python -m tests.scoring.coverage`` (see its docstring for the figures).
 """
@@ -29,6 +30,8 @@ Floats = NDArray[np.float64]
 NAN = math.nan
 MAX_BIAS = 0.25
 """In standard errors; below it an interval loses less than one point of coverage (Efron and Tibshirani 1993, 10.2)."""
+MAX_BEND = 1 / 3
+"""In standard errors; a bias as large as this leaves .937."""
 TINY = 1e-9
 BEND = 2.5
 """At the bend itself the bias is this many times what the bootstrap shows (.80 against .33 standard errors)."""
@@ -55,12 +58,16 @@ class Estimate(NamedTuple):
 
 
 def over_examples(
-    values: Sequence[float], draws: Sequence[Floats | None], n_clusters: int, percentile: bool = True
+    values: Sequence[float],
+    draws: Sequence[Floats | None],
+    n_clusters: int,
+    percentile: bool = True,
+    bends: Sequence[float] = (),
 ) -> Estimate:
     """Mean of units' figures that rest on examples; ``draws`` has each one's cluster bootstrap ``[n_draws]``.
 
     ``n_clusters`` is the fewest that a unit has; ``percentile`` says which interval is given with fewer than five
-    units, where the other is Student's t.
+    units, where the other is Student's t. ``bends`` has the largest bias that bends can give to each unit's figure.
     """
     sample = np.asarray(values, dtype=np.float64)
     value, units = float(sample.mean()), len(sample)
@@ -75,14 +82,13 @@ def over_examples(
     else:
         se, df = float(mean.std()) * math.sqrt(n_clusters / (n_clusters - 1)), n_clusters - 1.0
         note = f"interval over examples only: {units} seeds" if units > 1 else ""
-    bias = float(mean.mean()) - value
     if se <= TINY * max(1.0, abs(value)):
         return Estimate(value, 0.0, df, value, value, _certain(value, units), units, note)
-    if abs(bias) > MAX_BIAS * se:
-        p = _p(max(abs(value) - BEND * abs(bias), 0.0), se, df)
-        return Estimate(
-            value, se, df, p=p, units=units, note=f"no interval: biased by {abs(bias) / se:.2f} of its error"
-        )
+    seen, bend = abs(float(mean.mean()) - value), float(np.mean(bends)) if len(bends) else 0.0
+    if seen > MAX_BIAS * se or bend > MAX_BEND * se:
+        largest = max(bend, BEND * seen)
+        note = f"no interval: the figure bends here, biased by up to {largest / se:.2f} of its error"
+        return Estimate(value, se, df, p=_p(max(abs(value) - largest, 0.0), se, df), units=units, note=note)
     low, high = _expanded(mean, df) if percentile and units < MIN_SEEDS else _student(value, se, df)
     return Estimate(value, se, df, low, high, _p(value, se, df), units, note)
 

@@ -63,7 +63,7 @@ def test_missing_cells_are_named_and_never_counted():
     (found,) = compared(made)
     assert [t.task for t in found.tasks] == ["ioi", "mcqa"]
     text = report([found])
-    assert f"sva: missing: {B}: failed: out of memory (seed 0, 1, 2, 3, 4)" in text
+    assert f"sva: missing: {B}: failed (seed 0, 1, 2, 3, 4): out of memory" in text
     assert "mcqa: only one of the two has seed 4: left out" in text
 
 

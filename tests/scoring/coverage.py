@@ -2,7 +2,25 @@
 
 ``python -m tests.scoring.coverage [trials]`` prints the table. The scores go through the same code as a board's:
 :func:`bench.scoring.curves`, :func:`cluster_weights`, :mod:`bench.scoring.estimate`, :mod:`bench.scoring.significance`.
-Sizes of clusters are those of the boards' test splits (`BOARDS`), five seeds as on committed boards.
+Sizes of clusters are those of the boards' test splits (`BOARDS`), five seeds as on committed boards; noise is skewed
+(exponential) and half of it is shared by a cluster. Share of intervals that held the truth, over 48, 96, 100, 171 and
+200 clusters, 600 trials each (binomial standard error .009 a figure), methods whose f rises from 0 to 1:
+
+====================  =========================  =========================
+kind                  one seed                   five seeds
+====================  =========================  =========================
+ratio (f at a size)   .942 .94 .945 .937 .955    .950 .94 .938 .932 .935
+area                  .952 .95 .955 .942 .950    .935 .950 .948 .930 .922
+difference of ratios  .952 .95 .958 .947 .972    .948 .93 .952 .950 .948
+difference of areas   .953 .95 .947 .945 .950    .952 .938 .960 .947 .945
+====================  =========================  =========================
+
+Paired tests under the null rejected in .028 to .062 of trials. What is hard is a figure at a bend (f exactly 1, or 0, at
+most sizes): there the plain percentile interval of the area held .12 to .18 and Student's t .84 to .95, so nearly all of
+those are refused: with one seed .985 and .92 of trials, with five seeds and noisy examples (.3) .92 and all. Five seeds
+with little noise (.05) at a bend keep .98 of their intervals, and .92 of these hold: the spread between models is
+itself folded there. Percentiles over five resampled seeds, which boards had before, are too narrow by 1.58 against
+Student's t (the standard error by sqrt(4/5), the quantile 1.96 for 2.78).
 """
 
 from __future__ import annotations
@@ -16,7 +34,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.scoring.bootstrap import DRAWS, cluster_weights
-from bench.scoring.curves import area_log, faithfulness
+from bench.scoring.curves import area_log, area_log_bias, faithfulness
 from bench.scoring.estimate import Estimate, over_examples, over_units
 from bench.scoring.significance import holm, signed_rank
 from bench.scoring.ties import open_ranks
@@ -149,11 +167,16 @@ def estimates(design: Design, curves: list[Floats], kind: str, trials: int, rng:
     for board in boards(design, curves, trials, np.random.default_rng(rng)):
         values = [[float(reduce(f)[0]) for f, _ in method] for method in board]
         draws = [[reduce(f) for _, f in method] for method in board]
-        found = [over_examples(v, d, fewest) for v, d in zip(values, draws, strict=True)]
+        bends = [[_bend(kind, f, d) for f, d in method] for method in board]
+        found = [over_examples(v, d, fewest, bends=b) for v, d, b in zip(values, draws, bends, strict=True)]
         if len(curves) == 2:
             apart = [a - b for a, b in zip(draws[0], draws[1], strict=True)]
-            found.append(over_examples(np.subtract(*values), apart, fewest, percentile=False))
+            found.append(over_examples(np.subtract(*values), apart, fewest, False, np.add(*bends)))
         yield found
+
+
+def _bend(kind: str, f: Floats, draws: Floats) -> float:
+    return area_log_bias(f[0], draws, SIZES, EDGES) if kind == "area" else 0.0
 
 
 def coverage(found: list[Estimate], true: float) -> Held:
