@@ -94,6 +94,8 @@ class Metric(ABC):
     """Whether circuits are run, so that examples are resampled and an ablation belongs to the figure."""
     min_edges: ClassVar[int] = 0
     """The metric is skipped on models with this many edges or fewer."""
+    across_levels: ClassVar[bool] = False
+    """Whether node and edge methods' figures are on one scale (both by real size), so that they may be compared."""
     null: ClassVar[str] = ""
     """Name of the null hypothesis behind :meth:`p_draws`."""
 
@@ -117,6 +119,13 @@ class Metric(ABC):
     def denominator(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> NDArray[Any] | None:
         """What the figures are divided by, ``[n_draws]``; the row is undefined where its interval contains 0."""
         return None
+
+    def bias(self, arrays: Arrays, weights: NDArray[Any]) -> Mapping[str, float]:
+        """The largest bias that a bend of the figure can cause (``|1 - f|`` where f may be 1), by label suffix.
+
+        Against a third of the standard error it decides whether an interval is given (:mod:`bench.scoring.estimate`).
+        """
+        return {}
 
     def floors(self, arrays: Arrays) -> Mapping[str, float]:
         """Analytic floors by label suffix; where there is none, the random baseline's score is the floor."""

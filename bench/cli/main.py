@@ -19,6 +19,7 @@ VERBS = {
     "submit": "check a submission file and score it",
     "new": "a small installable project to start a method from",
     "check": "does my plug-in keep the contract",
+    "compare": "which of two methods is better, paired, with intervals and corrected p-values",
     "plant": "train a planted model again; --verify prints its evidence",
 }
 USAGE = """usage: bench VERB [OVERRIDE ...]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.explanation import Explanation
 from bench.metric import Arrays, HandCase, Metric, ScoreContext
 from bench.metrics.grid import log_grid, measure_circuits, within
-from bench.scoring.curves import area_log, faithfulness, gap
+from bench.scoring.curves import area_log, area_log_bias, faithfulness, gap
 from bench.scoring.selection import TIE_DRAWS, Ranking, rankings
 
 
@@ -33,6 +33,7 @@ class AreaLog(Metric):
 
     name: ClassVar[str] = "area_log"
     direction: ClassVar[int] = 1
+    across_levels: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     objective: str = "logit_diff"
     tie_draws: int = TIE_DRAWS
@@ -54,6 +55,13 @@ class AreaLog(Metric):
 
     def denominator(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> NDArray[Any]:
         return gap(arrays["whole"], arrays["empty"], weights)
+
+    def bias(self, arrays: Arrays, weights: NDArray[Any]) -> Mapping[str, float]:
+        f = faithfulness(arrays["circuits"], arrays["whole"], arrays["empty"])[0]
+        draws = faithfulness(arrays["circuits"], arrays["whole"], arrays["empty"], weights)
+        n_edges = int(arrays["n_edges"])
+        found = [area_log_bias(f[i], draws[:, i], sizes, n_edges) for i, sizes in enumerate(arrays["edges"])]
+        return {"": float(np.mean(found))}
 
     def curve(self, arrays: Arrays) -> NDArray[np.float64]:
         f = faithfulness(arrays["circuits"], arrays["whole"], arrays["empty"])[0]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.explanation import Explanation
 from bench.metric import Arrays, HandCase, Metric, ScoreContext
 from bench.metrics.grid import MIB_SIZES, measure_nominal
-from bench.scoring.curves import faithfulness, gap, trapezoid
+from bench.scoring.curves import bend_bias, faithfulness, gap, shares, trapezoid
 from bench.scoring.selection import TIE_DRAWS
 
 
@@ -42,6 +42,12 @@ class CmdMib(Metric):
 
     def denominator(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> NDArray[Any]:
         return gap(arrays["whole"], arrays["empty"], weights)
+
+    def bias(self, arrays: Arrays, weights: NDArray[Any]) -> Mapping[str, float]:
+        f = faithfulness(arrays["circuits"], arrays["whole"], arrays["empty"])[0]
+        draws = faithfulness(arrays["circuits"], arrays["whole"], arrays["empty"], weights)
+        share = shares(np.array(MIB_SIZES))
+        return {"": float(np.mean([bend_bias(f[i], draws[:, i], share, {1.0: 2.0}) for i in range(len(f))]))}
 
     @classmethod
     def hand_case(cls) -> HandCase:

@@ -33,6 +33,7 @@ class Faithfulness(Metric):
 
     name: ClassVar[str] = "faithfulness"
     direction: ClassVar[int] = 1
+    across_levels: ClassVar[bool] = True
     objective: str = "logit_diff"
     tie_draws: int = TIE_DRAWS
 
