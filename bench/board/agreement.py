@@ -82,9 +82,10 @@ def mean_tau(found: Sequence[Tau]) -> Tau:
     usable = [tau for tau in found if math.isfinite(tau.value)]
     if not usable:
         return Tau(math.nan, math.nan, math.nan, 0, np.zeros(0))
-    draws = np.nanmean([tau.draws for tau in usable], axis=0)
+    table = np.ma.masked_invalid(np.stack([tau.draws for tau in usable]))
+    draws = np.asarray(table.mean(axis=0).filled(math.nan))  # NaN where a draw of methods has no tau on any
     fewest = min(tau.methods for tau in usable)
-    low, high = interval(draws) if fewest >= MIN_METHODS else (math.nan, math.nan)
+    low, high = interval(draws[np.isfinite(draws)]) if fewest >= MIN_METHODS else (math.nan, math.nan)
     return Tau(float(np.mean([tau.value for tau in usable])), low, high, fewest, draws)
 
 

@@ -31,9 +31,8 @@ def stale(frozen: Frozen, boards: Path) -> list[str]:
         r = cell.record
         for score in cell.scores:
             for trace in (t for t in score.traces if t.kind == FIGURE and t.status == "ok"):
-                place = (r["task"], r["model"], r["level"], r["method"], trace.name, score.ablation)
-                place = (*place, r["counterfactual"], r["split"])
-                values[(r["track"], *place)][_seed(r)].append(trace.value)
+                where = (r["track"], r["task"], r["model"], r["level"], r["method"], trace.name, score.ablation)
+                values[(*where, r["counterfactual"], r["split"])][_seed(r)].append(trace.value)
     for (track, *place), seeds in values.items():
         if track not in tracks:
             path = boards / f"{track}.csv"

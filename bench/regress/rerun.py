@@ -96,14 +96,14 @@ def _row(
     place: Place, old: Mapping[Place, Values], new: Mapping[Place, Values], why: Mapping[Place, str],
     tests: Mapping[Place, TwoSample],
 ) -> Rerun:  # fmt: skip
-    means = {name: _mean(side[place]) if place in side else math.nan for name, side in (("old", old), ("new", new))}
+    before, after = (_mean(side[place]) if place in side else math.nan for side in (old, new))
     if place not in tests:
         status = NEW if place not in old else MISSING
-        return Rerun(place, status, **means, reason=why.get(place, "") if status == MISSING else "")
+        return Rerun(place, status, before, after, reason=why.get(place, "") if status == MISSING else "")
     test = tests[place]
     moved = test.p < LEVEL / len(tests)
     within = "" if moved or abs(test.difference) <= 1e-9 else "within the noise of seeds"
-    return Rerun(place, MOVED if moved else SAME, **means, test=test, reason=within)
+    return Rerun(place, MOVED if moved else SAME, before, after, test, within)
 
 
 def _frozen(cells: Sequence[FrozenCell]) -> dict[Place, Values]:
@@ -119,7 +119,7 @@ def _frozen(cells: Sequence[FrozenCell]) -> dict[Place, Values]:
 
 def _found(records: Sequence[CellRecord]) -> tuple[dict[Place, Values], dict[Place, str]]:
     values: dict[Place, Values] = defaultdict(lambda: defaultdict(list))
-    why = {}
+    why: dict[Place, str] = {}
     for f in figures(records):
         r = f.record
         place = (r.task, r.model, r.level, r.method, f.metric, f.ablation, r.counterfactual)

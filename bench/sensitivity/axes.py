@@ -65,8 +65,8 @@ def means(compared: Sequence[Pair]) -> list[tuple[str, str, str, Tau, int]]:
 def grid(found: Mapping[Choice, Board]) -> list[Pair]:
     """Every point of the declared grid that is there, against the reference, for each task, model and level."""
     out = []
-    places = defaultdict(dict)  # type: ignore[var-annotated]
-    for choice, _ in found.items():
+    places: dict[Choice, dict[tuple[str, str], Choice]] = defaultdict(dict)
+    for choice in found:
         if choice.metric.startswith(f"{NAME}[") and _default(choice, found, "ablation"):
             rest = replace(choice, metric="", ablation="")
             places[rest][choice.metric, choice.ablation] = choice
@@ -74,11 +74,11 @@ def grid(found: Mapping[Choice, Board]) -> list[Pair]:
     for points in places.values():
         reference = points.get(wanted)
         for selection, aggregation, ablation in _points():
-            choice = points.get((label(selection, aggregation), ablation))
-            if reference and choice:
-                tau, flips = compare(found[reference], found[choice])
+            point = points.get((label(selection, aggregation), ablation))
+            if reference and point:
+                tau, flips = compare(found[reference], found[point])
                 name = f"{selection} {aggregation} {ablation}"
-                out.append(Pair("grid", " ".join(REFERENCE), name, reference, choice, tau, tuple(flips)))
+                out.append(Pair("grid", " ".join(REFERENCE), name, reference, point, tau, tuple(flips)))
     return out
 
 

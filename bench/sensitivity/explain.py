@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,7 @@ def _telling(a: Floats, b: Floats, sign: float) -> int:
 
 def _measured(figures: Sequence[Figure], names: Sequence[str], index: int) -> str:
     """m of the whole model, of the empty circuit and of each method's circuits on an example, in the objective."""
-    parts = []
+    parts: list[str] = []
     for figure, name in zip(figures, names, strict=True):
         found = _measurement(figure)
         if found is None or "circuits" not in found.arrays:
@@ -127,7 +128,7 @@ def _measured(figures: Sequence[Figure], names: Sequence[str], index: int) -> st
         if not parts:
             parts += [f"m(whole) {found.arrays['whole'][index]:.2f}", f"m(empty) {found.arrays['empty'][index]:.2f}"]
         circuits = found.arrays["circuits"][index].mean(axis=0)
-        parts.append(f"{name}, small to large: {' '.join(f'{value:.2f}' for value in circuits)}")
+        parts.append(f"{name}, small to large: {_run_lengths([f'{value:.1f}' for value in circuits])}")
     return "; ".join(parts)
 
 
@@ -138,6 +139,12 @@ def _prompt(rows: Sequence[dict[str, Any]] | None, index: int, counterfactual: s
     lines = [f"- prompt: `{row['prompt']}`", f"- right `{row['answer']}`, wrong `{row['wrong']}`"]
     other = row["counterfactuals"].get(counterfactual)
     return [*lines, *([f"- {counterfactual}: `{other['prompt']}`"] if other else [])]
+
+
+def _run_lengths(texts: Sequence[str]) -> str:
+    """``0.0 (x3) 4.2``"""
+    runs = [(text, len(list(group))) for text, group in groupby(texts)]
+    return " ".join(text + (f" (x{n})" if n > 1 else "") for text, n in runs)
 
 
 def _weight(flip: Flip) -> float:
