@@ -94,7 +94,7 @@ def test_position_policies_stand_in_for_their_methods():
 
 def test_the_oracle_and_parts_stay_out_and_corruption_is_an_axis():
     records = [record(m, area(level)) for m, level in METHODS.items()] + [record("oracle", area(0.9))]
-    records += [record(m, area(1 - level), counterfactual="abc") for m, level in METHODS.items()]
+    records += [record(m, area(1 - level), counterfactual="abc", key=f"{m} abc") for m, level in METHODS.items()]
     records += [record("f", area(0.05))]
     (pair,) = pairs(made(records))
     assert (pair.axis, pair.one, pair.other) == ("corruption", "abc", "flip") and pair.tau.value == -1.0
