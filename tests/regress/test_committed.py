@@ -1,4 +1,4 @@
-"""The committed boards under the current code: one method in every run of the tests, all of them where slow ones run."""
+"""The committed boards under the current code: one method in every run of the tests, all of them in slow ones."""
 
 from pathlib import Path
 
