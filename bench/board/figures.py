@@ -39,6 +39,8 @@ class Figure:
     """The analytic floor."""
     null: NDArray[np.float64] | None = None
     null_name: str = ""
+    null_direction: int = 1
+    """1 where draws of the null count that are at least as high as the figure, -1 where those that are as low."""
     curve: NDArray[np.float64] | None = field(default=None, compare=False)
 
 
@@ -97,7 +99,8 @@ def _reduced(record: CellRecord, found: Measurement, key: str, metric: Metric) -
         yield Figure(
             record, label, metric.name, found.ablation, key, "ok", "", float(value), draws.get(suffix), clusters,
             found.clusters, metric.suffix_direction(suffix), floors.get(suffix, math.nan), nulls.get(suffix),
-            metric.null if suffix in nulls else "", metric.curve(found.arrays) if suffix == "" else None,
+            metric.null if suffix in nulls else "", metric.null_direction(suffix),
+            metric.curve(found.arrays) if suffix == "" else None,
         )  # fmt: skip
 
 

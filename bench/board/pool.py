@@ -42,10 +42,10 @@ def pool(group: Sequence[Figure]) -> Pooled:
     units = by_unit(group)
     values = tuple(float(np.mean([f.value for f in unit])) for unit in units)
     low, high, note = _truth_interval(group, values) if not group[0].n_clusters else _interval(units)
-    null = _null(units)
+    null, side = _null(units), group[0].null_direction
     score = float(np.mean(values))
     return Pooled(
-        score, low, high, NAN if null is None else p_value(score, null),
+        score, low, high, NAN if null is None else p_value(side * score, side * null),
         float(np.mean([np.mean([f.floor for f in unit]) for unit in units])), values, note,
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from bench.explanation import Explanation
 from bench.metric import Arrays, HandCase, Metric, ScoreContext
 from bench.metrics.grid import log_grid, measure_circuits, within
 from bench.scoring.curves import area_log, faithfulness, gap
+from bench.scoring.nulls import PERMUTED
 from bench.scoring.selection import TIE_DRAWS, Ranking, rankings
 
 
@@ -34,6 +35,8 @@ class AreaLog(Metric):
     name: ClassVar[str] = "area_log"
     direction: ClassVar[int] = 1
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    permutable: ClassVar[bool] = True
+    null: ClassVar[str] = PERMUTED
     objective: str = "logit_diff"
     tie_draws: int = TIE_DRAWS
 
@@ -41,7 +44,7 @@ class AreaLog(Metric):
         graph = context.engine.graph
         grid = log_grid(graph.n_edges)
         chosen = []
-        for ranking in rankings(explanation, graph, True, context.seed, self.tie_draws):
+        for ranking in rankings(explanation, graph, self.absolute, context.seed, self.tie_draws):
             chosen.append([ranking.circuit(n) for n in _counts(ranking, grid)])
         return measure_circuits(context, chosen, self.objective)
 
