@@ -49,7 +49,8 @@ def resampled(rows: list[dict[str, Any]], rng: np.random.Generator) -> list[dict
     clusters: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         clusters.setdefault(row["cluster"], []).append(row)
-    groups, drawn = list(clusters.values()), []
+    groups = list(clusters.values())
+    drawn: list[dict[str, Any]] = []
     while len(drawn) < len(rows):
         drawn += groups[int(rng.integers(len(groups)))]
     return drawn[: len(rows)]

@@ -45,8 +45,8 @@ class Equivalence(SingleCircuit):
         return {"": away if weights is not None else away[0]}
 
     def p_draws(self, arrays: Arrays) -> Mapping[str, NDArray[Any]]:
-        values = (arrays[name] for name in ("circuit", "whole", "empty", "cluster"))
-        return {"": tost_null(*values, margin=self.margin, seed=int(arrays["seed"]))}
+        circuit, whole, empty = arrays["circuit"], arrays["whole"], arrays["empty"]
+        return {"": tost_null(circuit, whole, empty, arrays["cluster"], self.margin, int(arrays["seed"]))}
 
     @classmethod
     def hand_case(cls) -> HandCase:

@@ -41,14 +41,14 @@ class Specificity(SingleCircuit):
 
     def judge(self, circuit: Flags, level: str, context: ScoreContext) -> Arrays:
         found = self._parts(circuit, context)
-        reasons = []
+        reasons = {}
         for name in self.others or context.tasks:
             try:
                 found |= self._of_task(name, circuit, context)
             except Undefined as reason:
-                reasons.append(f"{name}: {reason}")
+                reasons[name] = str(reason)
         if not _names(found):
-            raise Undefined("no other task to damage; " + ("; ".join(reasons) or "none is registered"))
+            raise Undefined(_why(reasons))
         return found
 
     def _of_task(self, name: str, circuit: Flags, context: ScoreContext) -> Arrays:
@@ -96,9 +96,17 @@ def _names(arrays: Arrays) -> list[str]:
     return [key.removeprefix("cluster@") for key in arrays if key.startswith("cluster@")]
 
 
+def _why(reasons: Mapping[str, str]) -> str:
+    """Why no task is left: each reason where there are few, else the first."""
+    if not reasons:
+        return "no other task is registered"
+    shown = [f"{name}: {reason}" for name, reason in reasons.items()][: len(reasons) if len(reasons) < 3 else 1]
+    return f"none of {len(reasons)} other tasks ({', '.join(reasons)}) can be asked of this model; {'; '.join(shown)}"
+
+
 def _damage(arrays: Arrays, name: str, weights: NDArray[Any] | None) -> NDArray[np.float64]:
-    ends, left = (arrays[f"{part}{name}"] for part in ("whole", "empty")), arrays[f"left{name}"]
-    return np.clip(1 - faithfulness(left, *ends, weights), 0.0, 1.0)
+    whole_model, no_edge, left = (arrays[f"{part}{name}"] for part in ("whole", "empty", "left"))
+    return np.clip(1 - faithfulness(left, whole_model, no_edge, weights), 0.0, 1.0)
 
 
 def _weights(cluster: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float64]:
