@@ -44,6 +44,8 @@ class Figure:
     """The analytic floor."""
     null: NDArray[np.float64] | None = None
     null_name: str = ""
+    null_direction: int = 1
+    """1 where draws of the null count that are at least as high as the figure, -1 where those that are as low."""
     curve: NDArray[np.float64] | None = field(default=None, compare=False)
 
 
@@ -104,7 +106,8 @@ def _reduced(record: CellRecord, found: Measurement, key: str, metric: Metric) -
             record, label, metric.name, found.ablation, key, "ok", "", float(value), draws.get(suffix),
             bias.get(suffix, 0.0), clusters, found.clusters, metric.suffix_direction(suffix), metric.bounds,
             metric.across_levels, floors.get(suffix, math.nan), nulls.get(suffix),
-            metric.null if suffix in nulls else "", metric.curve(found.arrays) if suffix == "" else None,
+            metric.null if suffix in nulls else "", metric.null_direction(suffix),
+            metric.curve(found.arrays) if suffix == "" else None,
         )  # fmt: skip
 
 

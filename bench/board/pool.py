@@ -42,10 +42,10 @@ def pool(group: Sequence[Figure]) -> Pooled:
     units = by_unit(group)
     values = tuple(float(np.mean([f.value for f in unit])) for unit in units)
     found = _estimate(group, units, values)
-    null = _null(units)
+    null, side = _null(units), group[0].null_direction
     low, high = np.clip([found.low, found.high], *group[0].bounds)
     return Pooled(
-        found.value, float(low), float(high), NAN if null is None else p_value(found.value, null),
+        found.value, float(low), float(high), NAN if null is None else p_value(side * found.value, side * null),
         float(np.mean([np.mean([f.floor for f in unit]) for unit in units])), values, found.note,
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from bench.explanation import Explanation
 from bench.metric import Arrays, HandCase, Metric, ScoreContext
 from bench.metrics.grid import log_grid, measure_circuits, within
 from bench.scoring.curves import area_log, area_log_bias, faithfulness, gap
+from bench.scoring.nulls import PERMUTED
 from bench.scoring.selection import TIE_DRAWS, Ranking, rankings
 
 
@@ -35,6 +36,8 @@ class AreaLog(Metric):
     direction: ClassVar[int] = 1
     across_levels: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    permutable: ClassVar[bool] = True
+    null: ClassVar[str] = PERMUTED
     objective: str = "logit_diff"
     tie_draws: int = TIE_DRAWS
 
@@ -42,7 +45,7 @@ class AreaLog(Metric):
         graph = context.engine.graph
         grid = log_grid(graph.n_edges)
         chosen = []
-        for ranking in rankings(explanation, graph, True, context.seed, self.tie_draws):
+        for ranking in rankings(explanation, graph, self.absolute, context.seed, self.tie_draws):
             chosen.append([ranking.circuit(n) for n in _counts(ranking, grid)])
         return measure_circuits(context, chosen, self.objective)
 
