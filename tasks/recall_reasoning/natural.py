@@ -1,7 +1,7 @@
 """The natural model of recall and reasoning: nothing planted, easier prompts first.
 
 On all prompts at once the training stays where reasoning names one of the two cities at random, since no part of the
-way says anything by itself. So its hops are learnt one by one: who visits what is said, and said again of one person;
+way says anything by itself. So its hops are learnt one by one: who visits or employs what is said, and again of one;
 then come questions of one hop, which name the person in the subject's place; then, among these, prompts that stop at
 "France has its agent", which the person's name follows; then questions of one hop among the task's own prompts.
 """
@@ -24,20 +24,27 @@ AGENT = IDS[TEMPLATES[PLANTED_TEMPLATES[0]].reasoning[1]]
 
 
 def sample_retold(rng: np.random.Generator, n: int) -> Pairs:
-    """n pairs of `Today Anna visits Oslo and Tom visits Cairo . Tom visits`, the source another one."""
-    (base, answer, wrong), (source, other, _) = (_retold(rng, n) for _ in range(2))
+    """n pairs of `Today Anna visits Oslo and Tom visits Cairo . Tom visits`, or of countries that employ people."""
+    who, what = (PLANTED_PEOPLE[0], CAPITALS[PLANTED_SUBJECTS[0]]), "visits"
+    if rng.random() < 0.5:
+        who, what = (PLANTED_SUBJECTS[0], PLANTED_PEOPLE[0]), "employs"
+    (base, answer, wrong), (source, other, _) = (_retold(rng, n, who, what) for _ in range(2))
     return Pairs(base, source, answer, wrong, other, {}, {})
 
 
-def _retold(rng: np.random.Generator, n: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Prompts [n, T], what comes next [n] and the other city [n]."""
-    people = rng.random((n, len(PLANTED_PEOPLE))).argsort(1)[:, :2] + IDS[PLANTED_PEOPLE[0]]
-    cities = rng.random((n, len(PLANTED_SUBJECTS))).argsort(1)[:, :2] + IDS[CAPITALS[PLANTED_SUBJECTS[0]]]
+def _retold(
+    rng: np.random.Generator, n: int, firsts: tuple[str, str], verb: str
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Prompts [n, T], what comes next [n] and the other one [n]; `firsts` are those that come first in the pools."""
+    pools = (len(PLANTED_PEOPLE if first in PLANTED_PEOPLE else PLANTED_SUBJECTS) for first in firsts)
+    who, what = (
+        rng.random((n, many)).argsort(1)[:, :2] + IDS[first] for first, many in zip(firsts, pools, strict=True)
+    )
     rows, asked = np.arange(n), rng.integers(2, size=n)
-    today, visits, joined, stop = (np.full(n, IDS[word]) for word in ("Today", "visits", "and", "."))
-    told = [today, people[:, 0], visits, cities[:, 0], joined, people[:, 1], visits, cities[:, 1], stop]
-    ids = np.stack([*told, people[rows, asked], visits], 1)
-    return torch.from_numpy(ids), torch.from_numpy(cities[rows, asked]), torch.from_numpy(cities[rows, 1 - asked])
+    today, does, joined, stop = (np.full(n, IDS[word]) for word in ("Today", verb, "and", "."))
+    told = [today, who[:, 0], does, what[:, 0], joined, who[:, 1], does, what[:, 1], stop]
+    ids = np.stack([*told, who[rows, asked], does], 1)
+    return torch.from_numpy(ids), torch.from_numpy(what[rows, asked]), torch.from_numpy(what[rows, 1 - asked])
 
 
 def sample_persons(rng: np.random.Generator, n: int, share: float = 1.0) -> Pairs:
@@ -69,6 +76,6 @@ def sample_some_persons(rng: np.random.Generator, n: int) -> Pairs:
 
 natural = NaturalPlanting(
     planting,
-    schedule=Schedule(lr=1e-3, pairs=64, steps=9000),
+    schedule=Schedule(lr=1e-3, pairs=64, steps=20000),
     curriculum=(sample_retold, sample_persons, sample_agents, sample_some_persons),
 )

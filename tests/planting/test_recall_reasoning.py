@@ -20,7 +20,7 @@ from bench.planting.train import code_hash
 from bench.task import DataRequest
 from tasks.recall_reasoning import RecallReasoning, selectivity
 from tasks.recall_reasoning.causal import RecallReasoningModel
-from tasks.recall_reasoning.fillers import PLANTED_TEMPLATES
+from tasks.recall_reasoning.fillers import CAPITALS, PLANTED_PEOPLE, PLANTED_SUBJECTS, PLANTED_TEMPLATES
 from tasks.recall_reasoning.natural import sample_agents, sample_persons, sample_retold
 from tasks.recall_reasoning.plant import fresh, planting, spec
 from tasks.recall_reasoning.plant_checks import CHECKS, REASONING_ONLY, RECALL_ONLY, SHARED
@@ -210,14 +210,21 @@ def test_both_templates_are_of_one_length() -> None:
     assert len(PLANTED_TEMPLATES) == 2
 
 
-def test_the_natural_model_s_first_prompts_tell_who_visits_what_and_ask_again() -> None:
-    pairs = sample_retold(np.random.default_rng(6), 30)
-    for ids, answer in ((pairs.base, pairs.answer), (pairs.source, pairs.source_answer)):
-        for row in range(30):
-            said = [WORDS[i] for i in ids[row]]
-            told = {said[1]: said[3], said[5]: said[7]}
-            assert len(told) == 2 and word(answer[row]) == told[said[9]] and said[10] == "visits"
-    assert (pairs.answer != pairs.wrong).all()
+def test_the_natural_model_s_first_prompts_tell_who_does_what_and_ask_again() -> None:
+    seen = set()
+    for seed in range(10):
+        pairs = sample_retold(np.random.default_rng(seed), 12)
+        for ids, answer in ((pairs.base, pairs.answer), (pairs.source, pairs.source_answer)):
+            for row in range(12):
+                said = [WORDS[i] for i in ids[row]]
+                told = {said[1]: said[3], said[5]: said[7]}
+                assert len(told) == 2 and word(answer[row]) == told[said[9]]
+                assert {said[2], said[6]} == {said[10]}
+                pools = {"visits": (PLANTED_PEOPLE, CAPITALS.values()), "employs": (PLANTED_SUBJECTS, PLANTED_PEOPLE)}
+                assert said[9] in pools[said[10]][0] and told[said[9]] in pools[said[10]][1]
+                seen.add(said[10])
+        assert (pairs.answer != pairs.wrong).all()
+    assert seen == {"visits", "employs"}
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
