@@ -9,18 +9,18 @@ Sizes of clusters are those of the boards' test splits (`BOARDS`), five seeds as
 ====================  =========================  =========================
 kind                  one seed                   five seeds
 ====================  =========================  =========================
-ratio (f at a size)   .942 .94 .945 .937 .955    .950 .94 .938 .932 .935
-area                  .952 .95 .955 .942 .950    .935 .950 .948 .930 .922
-difference of ratios  .952 .95 .958 .947 .972    .948 .93 .952 .950 .948
-difference of areas   .953 .95 .947 .945 .950    .952 .938 .960 .947 .945
+ratio (f at a size)   .942 .938 .945 .937 .955   .950 .960 .938 .932 .935
+area                  .952 .937 .955 .942 .950   .935 .950 .948 .930 .922
+difference of ratios  .952 .945 .958 .947 .972   .948 .937 .952 .950 .948
+difference of areas   .953 .955 .947 .945 .950   .952 .938 .960 .947 .945
 ====================  =========================  =========================
 
-Paired tests under the null rejected in .028 to .062 of trials. What is hard is a figure at a bend (f exactly 1, or 0, at
-most sizes): there the plain percentile interval of the area held .12 to .18 and Student's t .84 to .95, so nearly all of
-those are refused: with one seed .985 and .92 of trials, with five seeds and noisy examples (.3) .92 and all. Five seeds
-with little noise (.05) at a bend keep .98 of their intervals, and .92 of these hold: the spread between models is
-itself folded there. Percentiles over five resampled seeds, which boards had before, are too narrow by 1.58 against
-Student's t (the standard error by sqrt(4/5), the quantile 1.96 for 2.78).
+Paired tests under the null rejected in .028 to .063 of trials. What is hard is a figure at a bend (f exactly 1, or 0,
+at most sizes). There the plain percentile interval of the area held .12 to .18 and Student's t .84 to .95, so nearly
+all of those are refused: with one seed .985 and .92 of trials, with five seeds and noisy examples (.3) .92 and all.
+With little noise (.05) five seeds keep .98 of their intervals, and .92 of these hold: the spread between models is
+itself folded. Percentiles over five resampled seeds, which boards had before, are narrower than Student's t by a
+factor of 1.58 (the standard error by sqrt(4/5), the quantile 1.96 for 2.78).
 """
 
 from __future__ import annotations

@@ -61,11 +61,14 @@ def test_fewer_units_are_taken_as_they_are():
 
 
 def test_no_interval_below_forty_clusters_or_where_a_bend_biases_the_figure():
-    draws = draws_of(np.random.default_rng(4).normal(0, 1, K))[0]
+    values = np.random.default_rng(4).normal(0, 1, K)
+    draws = draws_of(values - values.mean())[0]
     assert np.isnan(over_examples([0.0], [draws], 39).low) and "39 clusters" in over_examples([0.0], [draws], 39).note
     bent = over_examples([0.0], [np.abs(draws)], K)
     assert np.isnan(bent.low) and "bends here" in bent.note and bent.p > 0.05
     assert np.isfinite(over_examples([1.0], [np.abs(draws + 1)], K).low)
+    declared = over_examples([1.0], [draws + 1], K, bends=[0.5 * draws.std()])
+    assert np.isnan(declared.low) and over_examples([1.0], [draws + 1], K).p < declared.p < 1e-6
 
 
 def test_without_spread_the_sign_test_is_all_that_is_left():
