@@ -142,7 +142,7 @@ def test_the_planted_models_are_measured_where_no_model_is_named(capsys):
     first, second = text.split("tasks on the planted models, seed 12345:")
     assert code == 0 and re.search(r"ioi +passes +accuracy 1[.]000 on 200 test examples, gate 0.75", first + second)
     assert "no planted model of ioi with seed 12345" in first + second
-    assert "no planted model of gender with seed 0" in first + second
+    assert "gender has no planted models" in first + second
 
 
 def test_the_plain_tokenizer_reads_words_numbers_and_marks():
