@@ -140,7 +140,7 @@ def _of_board(board: Key, tasks: dict[str, dict[str, list[Figure]]], frame: pd.D
     least = min(1.0, math.comb(len(whole), 2) * smallest_p(len(tasks))) if len(whole) > 1 else math.nan
     shown = _sorted(shown) + [{"method": name} for name in names if name not in whole]
     for row in shown:
-        mean = over_units(table[row["method"]], "tasks")
+        mean = over_units(list(table[row["method"]]), "tasks")
         row |= {"scale": scale, "score": mean.value, "low": mean.low, "high": mean.high, "tasks": mean.units}
         row |= {"smallest_p": least, "missing": _missing(row["method"], tasks, mine)}
     return shown

@@ -83,8 +83,8 @@ def _remarks(one: Comparison) -> Iterator[str]:
             yield f"  {task.task}: {task.estimate.note}"
         if task.difference.alone:
             yield f"  {task.task}: only one of the two has seed {', '.join(task.difference.alone)}: left out"
-    for task, why in one.missing.items():
-        yield f"  {task}: missing: {' | '.join(why)}"
+    for name, why in one.missing.items():
+        yield f"  {name}: missing: {' | '.join(why)}"
 
 
 def _over_tasks(one: Comparison) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,8 @@ def exact_effects(job: Job) -> NDArray[np.float64]:
     for batch in job.batches("train"):
         whole = logit_diff(job.engine.logits(batch.clean), batch)
         other = job.engine.sources(batch.corrupt)
-        patched = job.engine.patch_nodes(batch.clean, other, job.graph.components, lambda x, b=batch: logit_diff(x, b))
+        objective = partial(logit_diff, batch=batch)
+        patched = job.engine.patch_nodes(batch.clean, other, job.graph.components, objective)
         total += (whole[None, :] - patched).double().sum(dim=1).cpu().numpy()
         count += len(batch)
     return total / count

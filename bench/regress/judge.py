@@ -122,7 +122,7 @@ def _figure(change: Change, value: float = NAN, draws: NDArray[np.float64] | Non
         draws = np.full(DRAWS, value)
     return Figure(
         change.record, change.metric, change.metric, change.ablation, change.record.key, "ok", "", value, draws,
-        clusters, change.clusters, change.direction,
+        n_clusters=clusters, clusters=change.clusters, direction=change.direction,
     )  # fmt: skip
 
 
