@@ -76,6 +76,6 @@ def sample_some_persons(rng: np.random.Generator, n: int) -> Pairs:
 
 natural = NaturalPlanting(
     planting,
-    schedule=Schedule(lr=1e-3, pairs=64, steps=20000),
+    schedule=Schedule(lr=1e-3, pairs=64, steps=20000, enough=0.985),
     curriculum=(sample_retold, sample_persons, sample_agents, sample_some_persons),
 )
