@@ -4,8 +4,8 @@ On all prompts at once the training stays where reasoning names one of the two c
 way says anything by itself. So its hops are learnt one by one: who visits or employs what is said, and again of one;
 then come questions of one hop, which name the person in the subject's place; then, among these, prompts that stop at
 "France has its agent", which the person's name follows. Two hops are first asked where visits are told in the order of
-the employers, so that one match tells which city it is; then a share, and at last a half, is told crosswise, as in the
-task.
+the employers, so that one match tells which city it is; then a fifth, and at last a half, is told crosswise, as in the
+task. (A half at once is not learnt: reasoning stays between order and chance.)
 """
 
 from __future__ import annotations
@@ -92,7 +92,6 @@ natural = NaturalPlanting(
     schedule=Schedule(lr=1e-3, pairs=64, steps=30000, enough=0.985),
     curriculum=(
         sample_retold, sample_persons, sample_agents,
-        sample_ordered, partial(sample_ordered, crossed=0.1), partial(sample_ordered, crossed=0.3),
-        partial(sample_ordered, crossed=0.5),
+        sample_ordered, partial(sample_ordered, crossed=0.2), partial(sample_ordered, crossed=0.5),
     ),
 )  # fmt: skip
