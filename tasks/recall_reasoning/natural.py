@@ -5,7 +5,8 @@ way says anything by itself. So its hops are learnt one by one: who visits or em
 then come questions of one hop, which name the person in the subject's place; then, among these, prompts that stop at
 "France has its agent", which the person's name follows. Two hops are first asked where visits are told in the order of
 the employers, so that one match tells which city it is; then a fifth, and at last a half, is told crosswise, as in the
-task. (A half at once is not learnt: reasoning stays between order and chance.)
+task. (A half at once is not learnt: reasoning stays between order and chance.) Three good checks in a row are soon had
+by luck, so the last easier prompts, three of four by reasoning, have to be answered well eight times over.
 """
 
 from __future__ import annotations
@@ -87,11 +88,17 @@ def sample_ordered(rng: np.random.Generator, n: int, crossed: float = 0.0) -> Pa
     return Pairs(pairs.base, pairs.source, pairs.answer, pairs.wrong, pairs.source_answer, {}, {})
 
 
+def sample_more_reasoning(rng: np.random.Generator, n: int) -> Pairs:
+    """n pairs of the task, three of four of which ask by reasoning."""
+    return sample(rng, n, {"reasoning_exchange": 0.35, "reasoning_random": 0.4, "recall_random": 0.25})
+
+
 natural = NaturalPlanting(
     planting,
     schedule=Schedule(lr=1e-3, pairs=64, steps=30000, enough=0.985),
     curriculum=(
         sample_retold, sample_persons, sample_agents,
         sample_ordered, partial(sample_ordered, crossed=0.2), partial(sample_ordered, crossed=0.5),
+        *(sample_more_reasoning,) * 8,
     ),
 )  # fmt: skip
