@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from bench.board.figures import Figure
 from bench.board.markdown import LEGEND
+from bench.board.standings import Table, of_section, over_tasks
 from bench.board.svg import curves
 from bench.board.view import (
     Column,
     Row,
     Section,
     column_name,
+    handed_in,
     method_name,
     part_name,
     part_title,
@@ -50,9 +52,15 @@ P_NOTE = (
 )
 
 
-def page(frame: pd.DataFrame, found: Sequence[Figure] = ()) -> str:
-    """The page of all rows, with a faithfulness-size drawing per section where ``found`` has the points."""
-    body = "\n".join("\n".join(_section(s, found)) for s in sections(frame)) or "<p>The board is empty.</p>"
+def page(frame: pd.DataFrame, found: Sequence[Figure] = (), ranks: pd.DataFrame | None = None, note: str = "") -> str:
+    """The page of all rows, with a faithfulness-size drawing per section where ``found`` has the points.
+
+    ``ranks`` (:mod:`bench.board.ranks`) adds the tables over tasks, and ranks and groups on each.
+    """
+    parts = [f"<p>{escape(note)}</p>"] if note else []
+    parts += [] if ranks is None else [_standing(table) for table in over_tasks(ranks)]
+    parts += ["\n".join(_section(s, found, ranks)) for s in sections(frame)] or ["<p>The board is empty.</p>"]
+    body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -61,7 +69,13 @@ def page(frame: pd.DataFrame, found: Sequence[Figure] = ()) -> str:
     )
 
 
-def _section(section: Section, found: Sequence[Figure]) -> Iterator[str]:
+def _standing(table: Table) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in table.head)
+    body = ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows]
+    return f"<p>{escape(table.title)}</p>{_table(head, body)}<p>{escape(table.note)}</p>"
+
+
+def _section(section: Section, found: Sequence[Figure], ranks: pd.DataFrame | None) -> Iterator[str]:
     yield f"<h2>{escape(section.title)}</h2>\n<p>n = {section.n}</p>"
     if section.columns:
         heads = [
@@ -74,8 +88,12 @@ def _section(section: Section, found: Sequence[Figure]) -> Iterator[str]:
             cells = "".join(f"<td>{short(section.anchor(name, c))}</td>" for c in section.columns)
             body.append(f'<tr class="bound"><td>{name}</td>{cells}<td></td><td></td></tr>')
         yield _table(f"<th>method</th>{''.join(heads)}<th>passes</th><th>seeds</th>", body)
+    if ranks is not None and (standing := of_section(section, ranks)):
+        yield _standing(standing)
     for ablation, columns in section.parts.items():
         yield f"<p>{escape(part_title(ablation))}</p>{_parts(section, columns)}"
+    for text, link in handed_in(section):
+        yield f'<p>Handed in: <a href="{escape(link)}" rel="nofollow noopener">{escape(text)}</a></p>'
     if section.without:
         yield "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in problems(section.without)) + "</ul>"
     yield from _drawings(section, found)

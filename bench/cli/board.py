@@ -1,4 +1,8 @@
-"""bench board [store=results] [out=leaderboards]: write boards from the store: CSV, Markdown, HTML."""
+"""bench board [store=results] [out=leaderboards] [budget=PASSES]: write boards from the store: CSV, Markdown, HTML.
+
+bench board                            leaderboards/<track>.csv, <track>_ranks.csv, <track>.md and index.html
+bench board budget=3 out=cheap         only methods of at most 3 passes (forwards + backwards per example)
+"""
 
 from __future__ import annotations
 
@@ -13,28 +17,44 @@ from bench.harness.provenance import code
 from bench.harness.records import read_records
 from bench.harness.store import Store
 from bench.registry import discover
+from bench.submit.limits import Rejected
 
 
 def main(arguments: Sequence[str]) -> int:
     """Write the boards; the exit code."""
     positionals, _, overrides = split_arguments(arguments)
     if positionals:
-        raise CallError(f"`bench board` takes store= and out=; what is {positionals[0]!r}?")
+        raise CallError(f"`bench board` takes store=, out= and budget=; what is {positionals[0]!r}?")
     with composer(overrides, discover()) as hydra:
         config = hydra.config(overrides)
     store = Store(config["store"])
     if not store.root.is_dir():
         raise CallError(f"there is no store {config['store']}; run something first, or name it with store=PATH")
-    records = read_records(store)
+    from bench.submit.standing import with_submissions
+
+    try:
+        records = with_submissions(read_records(store), config["store"], config["out"])
+    except Rejected as error:
+        raise CallError(str(error)) from error
     if not records:
         raise CallError(f"the store {config['store']} is empty; run something first")
     from bench.board import write
+    from bench.board.budget import within
 
-    table = write(records, config["out"])
+    budget = _budget(config["budget"])
+    table = write(records, config["out"], budget=budget)
     made = json.dumps(_made(store), indent=1, sort_keys=True) + "\n"
     (Path(config["out"]) / "made.json").write_text(made, encoding="utf-8")
     print(f"{len(table)} rows of {len(records)} cells in {config['out']}")
+    if budget is not None:
+        print(within(records, budget))
     return 0
+
+
+def _budget(value: object) -> float | None:
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise CallError(f"budget={value}: a number of passes (forwards + backwards per example) is needed")
 
 
 def _made(store: Store) -> dict[str, Any]:

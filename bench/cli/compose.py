@@ -144,10 +144,10 @@ class Composer:
 def composer(overrides: Sequence[str], registries: Registries) -> Iterator[Composer]:
     """A composer for a command line; refuses a key that is given twice."""
     _check_once(overrides)
-    store_plugins(registries, overrides)
     logging.getLogger("hydra").setLevel(logging.ERROR)
     GlobalHydra.instance().clear()
     with initialize_config_module(config_module="conf", version_base="1.3"):
+        store_plugins(registries, overrides, GlobalHydra.instance().config_loader().get_sources())
         yield Composer(overrides)
 
 
