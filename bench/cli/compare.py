@@ -4,11 +4,11 @@
   bench compare eap 'eap_ig[steps=10]' metric=area_log ablation=counterfactual,mean task=ioi,sva
   bench compare eap eap_ig atp family=metric         all pairs; p-values corrected within each metric and ablation
 
-Methods are named as on boards. Within a task the two are paired by example and by seed; over tasks the exact
-signed-rank test decides, corrected by Holm over a family: all that is shown (family=shown, the default), the pairs
-under each metric (family=metric), or as many tests as you declared beforehand (family=NUMBER). task=, metric=,
-ablation=, level=, counterfactual= and model= narrow down what is shown; of several counterfactuals the task's own is
-taken unless you name one. metric=faithfulness shows f at each size. Nothing is run.
+Methods are named as on boards; a plain name will do where there is one variant. Within a task the two are paired by
+example and by seed; over tasks the exact signed-rank test decides, corrected by Holm over a family: all that is shown
+(family=shown, the default), the pairs under each metric (family=metric), or as many tests as you declared beforehand
+(family=NUMBER). task=, metric=, ablation=, level=, counterfactual= and model= narrow down what is shown; of several
+counterfactuals the task's own is taken unless you name one. metric=faithfulness shows f at each size. Nothing is run.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         raise CallError(f"there is no store {where}; run something first, or name it with store=PATH")
     records = read_records(store)
     registries = discover()
+    methods = [_only_variant(method, records) for method in methods]
     _check(methods, asked, records, registries, where)
     mine = [record for record in records if record.method in methods]
     if "counterfactual" not in asked:
@@ -91,6 +92,12 @@ def _family(value: Sequence[str]) -> str | int:
     if len(value) == 1 and value[0].isdigit() and int(value[0]) > 0:
         return int(value[0])
     raise CallError(f"family={','.join(value)}: use {', '.join(FAMILIES)} or the number of tests that you declared")
+
+
+def _only_variant(method: str, records: Sequence[CellRecord]) -> str:
+    """A plain name stands for its results with parameters where those are all that the store has of it."""
+    variants = {record.method for record in records if record.method_name == method}
+    return variants.pop() if len(variants) == 1 else method
 
 
 def _check(
