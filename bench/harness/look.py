@@ -1,4 +1,4 @@
-"""From the store to pictures of cells: one explanation at a time, with the planted circuit that belongs to its weights."""
+"""From the store to pictures of cells: one explanation at a time, with the circuit planted into its weights."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def bar(value: float, low: float, high: float, along: Axis, says: str, full: boo
         parts.append(f'<path class="whisker" d="M{along(low):.1f} {y}H{along(high):.1f}"/>')
     if math.isfinite(value):
         parts.append(f'<circle class="{"dot" if full else "dot hollow"}" cx="{along(value):.1f}" cy="{y}" r="4"/>')
-    return f'{_open(says, TALL)}{"".join(parts)}</svg>'
+    return f"{_open(says, TALL)}{''.join(parts)}</svg>"
 
 
 def ranks(rank: float, low: float, high: float, methods: int, says: str) -> str:
@@ -37,7 +37,7 @@ def ranks(rank: float, low: float, high: float, methods: int, says: str) -> str:
         parts.append(f'<path class="open" d="M{along(low) - 5:.1f} {y}H{along(high) + 5:.1f}"/>')
     if math.isfinite(rank):
         parts.append(f'<circle class="dot" cx="{along(rank):.1f}" cy="{y}" r="4"/>')
-    return f'{_open(says, TALL)}{"".join(parts)}</svg>'
+    return f"{_open(says, TALL)}{''.join(parts)}</svg>"
 
 
 def scale(along: Axis, ticks: Sequence[float] | None = None) -> str:

@@ -10,7 +10,7 @@ from bench.board.page.markup import text
 from bench.board.page.scales import Axis, around, label
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 600, 300, 46, 150, 14, 40
-FREE = 34
+FREE = 52
 """Pixels at the left end for methods without a pass."""
 LINE = 13
 
@@ -42,7 +42,7 @@ def scatter(points: Sequence[Point], name: str, title: str, anchors: dict[str, f
     note = f" Without cost or score: {', '.join(without)}." if without else ""
     says = "; ".join(f"{p.method}: {p.passes:.4g} passes, {p.score:.3f}" for p in kept)
     return (
-        f'<figure><figcaption><b>{text(title)}</b> Full-model passes (forwards + backwards) per example, as if nothing'
+        f"<figure><figcaption><b>{text(title)}</b> Full-model passes (forwards + backwards) per example, as if nothing"
         f" were shared; further left is cheaper.{text(note)}</figcaption>"
         f'<div class="scroll" role="region" tabindex="0" aria-label="{text(title)}">'
         f'<svg role="img" aria-label="{text(f"{title}: {says}")}" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}"'
@@ -76,7 +76,7 @@ def _line(name: str, value: float, y: Axis) -> str:
     kind = "ceiling" if name == "ceiling" else "floor"
     return (
         f'<path class="{kind}" d="M{LEFT} {y(value):.1f}H{WIDTH - RIGHT}"/>'
-        f'<text x="{LEFT + 4}" y="{y(value) - 4:.1f}">{text(name)}</text>'
+        f'<text class="end" x="{WIDTH - RIGHT - 4}" y="{y(value) - 4:.1f}">{text(name)}</text>'
     )
 
 
@@ -88,7 +88,7 @@ def _point(p: Point, x: float, y: Axis) -> str:
 
 
 def _labels(points: Sequence[Point], at: Sequence[float], y: Axis) -> list[str]:
-    """Names in a column at the right, in the order of the scores, none over another, each with a thin line to its dot."""
+    """Names in a column at the right in the order of the scores, none over another, with a thin line to each dot."""
     wanted = [y(p.score) for p in points]
     placed: list[float] = []
     for value in wanted:

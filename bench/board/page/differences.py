@@ -32,15 +32,20 @@ class Pair(NamedTuple):
 
 
 def forest(methods: Mapping[str, Sequence[Figure]], column: Column, direction: int) -> str:
-    """The table of pairs of ``methods``, the best first; empty where there are none. ``direction`` 1: more is better."""
+    """The table of pairs of ``methods``, the best first; empty where there are none. ``direction`` 1: up is better."""
     found, untested = pairs(methods, direction)
     if not found:
         return ""
     shown = found if len(found) <= MOST else [p for p in found if next(iter(methods)) in (p.better, p.other)]
     low, high = around([0.0] + [v for p in shown for v in (p.estimate.value, p.estimate.low, p.estimate.high)])
     along = axis(low, high)
-    columns = [th("higher"), th("lower"), _drawn(scale(along)), th("difference", "number"), th("p (Holm)", "number"),
-               th("paired by")]  # fmt: skip
+    columns = [
+        th("higher, over lower"),
+        _drawn(scale(along)),
+        th("difference", "number"),
+        th("p (Holm)", "number"),
+        th("paired by"),
+    ]
     body = [_line(pair, along) for pair in shown]
     under = "" if column[1] == "none" else f" ({column[1]} ablation)"
     name = f"Paired differences of {column[0]} {ARROWS[direction]}".strip() + under
@@ -81,7 +86,7 @@ def _line(pair: Pair, along: object) -> str:
     why = [e.note] if e.note else []
     data = attributes(data_method=pair.better, data_method2=pair.other)
     return (
-        f'<tr{data}><th scope="row">{text(pair.better)}</th><th scope="row">{text(pair.other)}</th>'
+        f'<tr{data}><th scope="row">{text(pair.better)}{small([f"over {pair.other}"])}</th>'
         f"<td>{drawing}</td>{td(text(short(e.value) + bounds), e.value)}"
         f"{td(f'<b>{p}</b>' if told else p, pair.holm)}<td>{text(paired)}{small(why)}</td></tr>"
     )

@@ -89,9 +89,7 @@ def _limits(found: Map) -> tuple[float, float]:
     known = list(found.values.values())
     if not known:
         return 0.0, 1.0
-    if 0.0 <= min(known) and max(known) <= 1.0:
-        return 0.0, 1.0
-    return min(known), max(known)
+    return min(0.0, *known), max(0.0, *known)
 
 
 def _names(places: Sequence[Place], found: Map) -> dict[Place, str]:
@@ -170,8 +168,8 @@ def _legend(found: Map, low: float, high: float) -> str:
     steps = "".join(f'<i class="h{step}"></i>' for step in range(STEPS + 1))
     return (
         f'<p class="legend">{short(worst)} <span class="steps" aria-hidden="true">{steps}</span> {short(best)}: the'
-        " darker, the better. A cell without a figure says why: gated, skipped, failed, missing, undefined or not run."
-        " The mean needs a figure on every task.</p>"
+        " stronger the colour, the better. A cell without a figure says why: gated, skipped, failed, missing,"
+        " undefined or not run. The mean needs a figure on every task.</p>"
     )
 
 

@@ -1,4 +1,4 @@
-"""Pieces of HTML. Every text that comes from a record passes :func:`text`: names and authors are handed in by others."""
+"""Pieces of HTML. Every text of a record passes :func:`text`: names and authors are handed in by others."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def small(lines: Iterable[str]) -> str:
 
 def table(caption: str, columns: Sequence[str], body: Iterable[str], foot: Iterable[str] = (), kind: str = "") -> str:
     """A table in a box of its own that scrolls where the screen is narrow; rows of ``foot`` stay below when sorted."""
-    below = "".join(foot)
+    below, above = "".join(foot), "".join(columns)
     below = f"<tfoot>{below}</tfoot>" if below else ""
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{text(caption)}">'
-        f'<table class="data {kind}"><caption>{text(caption)}</caption><thead><tr>{"".join(columns)}</tr></thead>'
+        f'<table class="data {kind}"><caption><span>{text(caption)}</span></caption><thead><tr>{above}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody>{below}</table></div>"
     )
 

@@ -46,15 +46,15 @@ def _headline(
         shown.append(over_tasks(ranks, *place, first, directions[first]))
         shown.append(_cost(part, ranks, place, first, directions[first]))
     if rest:
-        more = [heat_map(part, c) + ("" if ranks is None else over_tasks(ranks, *place, c, directions[c])) for c in rest]
+        more = [
+            heat_map(part, c) + ("" if ranks is None else over_tasks(ranks, *place, c, directions[c])) for c in rest
+        ]
         names = ", ".join(dict.fromkeys(c[0] for c in rest))
         shown.append(details(f"The same for {names}", "".join(more)))
     return "".join(shown)
 
 
-def _cost(
-    part: pd.DataFrame, ranks: pd.DataFrame, place: tuple[str, str, str], column: Column, direction: int
-) -> str:
+def _cost(part: pd.DataFrame, ranks: pd.DataFrame, place: tuple[str, str, str], column: Column, direction: int) -> str:
     """Mean score over tasks against the mean cost over them."""
     kind, level, split = place
     mine = ranks[(ranks.task == ALL) & (ranks.model == kind) & (ranks.level == level) & (ranks.split == split)]

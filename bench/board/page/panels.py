@@ -27,10 +27,11 @@ def panels(found: Mapping[str, Curve], title: str) -> str:
     y = Axis(low, high, HEIGHT - BOTTOM, TOP)
     drawn = "".join(_panel(name, curve, found, x, y) for name, curve in mine.items())
     bands = "; ".join(dict.fromkeys(curve.band for curve in mine.values() if curve.band != NONE)) or NONE
-    beyond = f" Values outside {label(low)} to {label(high)} are drawn at the edge." if cut else ""
+    beyond = f" Values outside {low:.3g} to {high:.3g} are drawn at the edge." if cut else ""
     note = (
         f"Thick: the mean over seeds; band: {bands}. Grey: the other methods. Dashed: the oracle; dotted: random."
-        f" The thin line across is f = 1, as faithful as the whole model; better circuits are there at smaller sizes.{beyond}"
+        f" The thin line across is f = 1, as faithful as the whole model: a better method is there at smaller sizes."
+        f"{beyond}"
     )
     return (
         f'<figure class="panels"><figcaption><b>{text(title)}</b> {text(note)}</figcaption>'

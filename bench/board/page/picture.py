@@ -13,7 +13,7 @@ SHADES = 8
 LETTERS = {"required": "R", "negative": "N", "backup": "B", "inert": "i", "free": ""}
 MEANING = "R required, N negative (works against the answer), B backup, i inert decoy, empty: free"
 TITLED = 400
-"""Nodes up to which each square says its name and score when it is pointed at; beyond, the page would grow too large."""
+"""Nodes up to which each square says its name and score when it is pointed at; beyond, the page would be too large."""
 
 
 def scores(look: Look) -> str:

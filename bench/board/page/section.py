@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from bench.board.figures import Figure
-from bench.board.page.cells import cells
+from bench.board.page.cells import LEGEND, cells
 from bench.board.page.cost import Point, scatter
 from bench.board.page.curves import Curve, curve
 from bench.board.page.differences import forest
@@ -51,7 +51,7 @@ def section(
     """The board's part of the page; ``found``, ``records`` and ``ranks`` are of this board alone."""
     name = kind(board.model, board.planted)
     data = attributes(class_="board", data_task=board.task, data_model=name, data_level=board.level)
-    parts = [f"<section{data}><h3>{text(board.title)}</h3><p>n = {board.n} examples per seed</p>"]
+    parts = [f"<section{data}><h3>{text(_title(board))}</h3><p>n = {board.n} examples per seed</p>"]
     parts += [_main(board)] if board.columns else []
     for said, link in handed_in(board):
         shown = f'<a href="{text(link)}" rel="nofollow noopener">{text(said)}</a>' if _web(link) else text(said)
@@ -63,6 +63,12 @@ def section(
         parts.append(_cells(board, records, looks))
     parts.append(details("All figures", _long(board.all)))
     return "".join(parts) + "</section>"
+
+
+def _title(board: Section) -> str:
+    kind_ = "planted: the circuit is known" if board.planted else "natural: no known circuit, no ceiling"
+    where = f"counterfactual {board.counterfactual}, {board.split} examples"
+    return f"{board.task} on {board.model} ({kind_}), {board.level} scores, {where}"
 
 
 def _web(link: str) -> bool:
@@ -90,7 +96,8 @@ def _method(board: Section, method: str) -> str:
     name = head(method, method_name(method), _anchor(board, method))
     cost = td(text(passes(row)), row["forwards"] + row["backwards"])
     kind_ = "bound" if method in (FLOOR, CEILING) else None
-    return f"<tr{attributes(class_=kind_, data_method=method)}>{name}{found}{cost}<td>{text(board.seeds(method))}</td></tr>"
+    seeds = f"<td>{text(board.seeds(method))}</td>"
+    return f"<tr{attributes(class_=kind_, data_method=method)}>{name}{found}{cost}{seeds}</tr>"
 
 
 def _anchor(board: Section, method: str) -> str:
@@ -101,10 +108,16 @@ def _cell(row: Row | None) -> str:
     if row is None:
         return td("–", math.nan)
     figure, _, bounds = with_interval(row).partition(" ")
-    under = [bounds] if bounds else [f"values {row['values']}"] if row["values"] else []
+    under = [bounds] if bounds else [_values(row["values"])] if row["values"] else []
     if math.isfinite(row["normalized"]):
         under.append(f"normalized {short(row['normalized'])}")
     return td(text(figure), row["score"], under)
+
+
+def _values(joined: str) -> str:
+    """The units' scores where no interval is given: ``values 0.4, 0.5``, or ``all 5 are 1``."""
+    values = joined.split(";")
+    return f"all {len(values)} are {values[0]}" if len(set(values)) == 1 else f"values {', '.join(values)}"
 
 
 def _drawings(board: Section, found: Sequence[Figure], ranks: pd.DataFrame | None) -> Iterable[str]:
@@ -182,8 +195,6 @@ def _parts(board: Section, ablation: str, columns: Sequence[Column]) -> str:
 
 
 def _cells(board: Section, records: Sequence[CellRecord], looks: Looks) -> str:
-    from bench.board.page.cells import LEGEND
-
     shared: dict[str, str] = {}
     parts = []
     for method in board.methods:

@@ -25,14 +25,18 @@ LEAST = 2
 INTRO = (
     "Kendall's tau-b between the orders of the methods under two choices, everything else at its default: 1 the same"
     " order, 0 none in common, -1 the reverse. In brackets its 95 % interval, over methods and the error of their"
-    " scores; with fewer than five methods there is none. A flip is a pair of methods that the two order otherwise, sure"
-    " where the intervals of both differences exclude 0. Natural and planted models stand apart, the oracle is left out."
+    " scores; with fewer than five methods there is none. A flip is a pair of methods that the two order otherwise,"
+    " sure where the intervals of both differences exclude 0. Natural and planted models stand apart, the oracle is"
+    " left out."
 )
 
 
 def sensitivity(found: Sequence[Figure]) -> str:
     """The maps of all kinds of models, and what these cells cannot tell."""
-    from bench.sensitivity.axes import AXES, pairs  # bench.sensitivity is made of boards: a top import would be a circle
+    from bench.sensitivity.axes import (  # bench.sensitivity is made of boards: a top import would be a circle
+        AXES,
+        pairs,
+    )
     from bench.sensitivity.boards import boards
 
     compared = pairs(boards([f for f in found if f.status == "ok"]))
@@ -115,7 +119,9 @@ def _under(found: Sequence[Pair]) -> Iterator[str]:
 
 def _tau(tau: Tau, under: list[str], **data: object) -> str:
     if not math.isfinite(tau.value):
-        return td("–", math.nan, [f"{tau.methods} methods" if tau.methods < LEAST else "all tied"], class_="state", **data)
+        return td(
+            "–", math.nan, [f"{tau.methods} methods" if tau.methods < LEAST else "all tied"], class_="state", **data
+        )
     share = min(abs(tau.value), 1.0)
     shade = f"h{round(share * STEPS)}" if tau.value >= 0 else f"n{round(share * STEPS)}"
     bounds = [f"[{tau.low:.2f}, {tau.high:.2f}]"] if math.isfinite(tau.low) else []
