@@ -63,7 +63,7 @@ def _body(
     yield '<nav aria-label="Parts of the page"><a href="#overview">Over tasks</a> <a href="#boards">Boards by task</a>'
     yield '<a href="#sensitivity">Sensitivity</a> <a href="#provenance">Provenance</a></nav></header>'
     yield '<div id="controls"></div><main>'
-    yield f'<section id="overview"><h2>Over tasks</h2>{overview(frame, ranks)}</section>'
+    yield f'<section id="overview"><h2>Over tasks</h2>{overview(frame, ranks, looks is not None)}</section>'
     yield '<section id="boards"><h2>Boards by task</h2>'
     yield from _boards(frame, found, ranks, looks)
     yield "</section>"
@@ -80,6 +80,7 @@ def _boards(
         place = tuple(getattr(figure.record, name) for name in PLACE)
         figures.setdefault(place, []).append(figure)
         records.setdefault(place, {})[figure.record.key] = figure.record
+    shared: dict[str, str] = {}
     for board in sections(frame):
         place = tuple(getattr(board, name) for name in PLACE)
         mine = None
@@ -87,7 +88,9 @@ def _boards(
             mine = ranks
             for name, value in zip(PLACE, place, strict=True):
                 mine = mine[mine[name] == value]
-        yield section(board, figures.get(place, []), list(records.get(place, {}).values()), mine, looks)
+        yield section(board, figures.get(place, []), list(records.get(place, {}).values()), mine, looks, shared)
+    marks = "".join(f'<g id="{name}">{content}</g>' for name, content in shared.items())
+    yield f'<svg class="defs" aria-hidden="true" width="0" height="0"><defs>{marks}</defs></svg>'
 
 
 def _counts(frame: pd.DataFrame) -> str:

@@ -18,7 +18,8 @@ MOST = 8
 LEGEND = (
     "Rows are layers, columns heads, M the MLP. Left, the method's signed scores: blue helps the answer, red works"
     " against it, and the stronger the colour, the larger beside the cell's largest. From edge scores a node's is the"
-    f" signed sum over its outgoing edges, which may cancel. Right, the known circuit: {MEANING}. A frame on the left marks R, N and B."
+    f" signed sum over its outgoing edges, which may cancel. Right, the known circuit: {MEANING}. A frame on the"
+    " left marks R, N and B."
 )
 
 

@@ -35,22 +35,31 @@ class Map(NamedTuple):
     values: dict[tuple[str, Place], float]
     rows: dict[tuple[str, Place], list[Row]]
     """All rows of a cell, those without a figure among them."""
+    limits: tuple[float, float] = (0.0, 1.0)
+    """Values of the palest and of the strongest colour; the other way round where lower is better."""
+    board: tuple[str, str] | None = None
+    """Level and split, which the links to the cells need; None where the page has no cells."""
 
 
-def heat_map(frame: pd.DataFrame, column: Column) -> str:
-    """Methods by tasks under one metric and ablation; ``frame`` has one kind of models, one level and one split."""
+def heat_map(frame: pd.DataFrame, column: Column, linked: bool = True) -> str:
+    """Methods by tasks under one metric and ablation; ``frame`` has one kind of models, one level and one split.
+
+    ``linked``: whether the page has the cells that the figures link to.
+    """
     places = [Place(*key) for key in _unique(frame, ["task", "model", "counterfactual"])]
     found = _collect(frame, column)
     methods = _order(found, places)
-    low, high = _limits(found)
-    names = _names(places, found)
+    found = found._replace(limits=_limits(found))
+    if linked:
+        found = found._replace(board=(str(frame["level"].iloc[0]), str(frame["split"].iloc[0])))
+    names = _names(places)
     columns = [th("method"), *(th(names[p], "number", data_task=p.task) for p in places)]
     if len(places) > 1:
         columns.append(th("mean", "number"))
-    lines = {m: _line(m, places, found, low, high, frame) for m in methods}
+    lines = {m: _line(m, places, found) for m in methods}
     body = [line for m, line in lines.items() if m not in (FLOOR, CEILING)]
     foot = [line for m, line in lines.items() if m in (FLOOR, CEILING)]
-    return table(_caption(column, found), columns, body, foot, "heat") + _legend(found, low, high)
+    return table(_caption(column, found), columns, body, foot, "heat") + _legend(found)
 
 
 def _unique(frame: pd.DataFrame, names: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -89,10 +98,11 @@ def _limits(found: Map) -> tuple[float, float]:
     known = list(found.values.values())
     if not known:
         return 0.0, 1.0
-    return min(0.0, *known), max(0.0, *known)
+    low, high = min(0.0, *known), max(0.0, *known)
+    return (high, low) if found.direction < 0 else (low, high)
 
 
-def _names(places: Sequence[Place], found: Map) -> dict[Place, str]:
+def _names(places: Sequence[Place]) -> dict[Place, str]:
     """A column's name: the task, with the model and the counterfactual where one task has several."""
     out = {}
     for place in places:
@@ -106,9 +116,8 @@ def _names(places: Sequence[Place], found: Map) -> dict[Place, str]:
     return out
 
 
-def _line(method: str, places: Sequence[Place], found: Map, low: float, high: float, frame: pd.DataFrame) -> str:
-    cells = [_cell(found.values.get((method, p)), found.rows.get((method, p), []), p, found, low, high, method, frame)
-             for p in places]  # fmt: skip
+def _line(method: str, places: Sequence[Place], found: Map) -> str:
+    cells = [_cell(method, p, found) for p in places]
     known = [found.values[method, p] for p in places if (method, p) in found.values]
     if len(places) > 1:
         whole = len(known) == len(places)
@@ -121,26 +130,24 @@ def _data(method: str) -> str:
     return "" if method in (FLOOR, CEILING) else f' data-method="{text(method)}"'
 
 
-def _cell(
-    value: float | None, rows: Sequence[Row], place: Place, found: Map, low: float, high: float, method: str,
-    frame: pd.DataFrame,
-) -> str:  # fmt: skip
+def _cell(method: str, place: Place, found: Map) -> str:
+    value, rows = found.values.get((method, place)), found.rows.get((method, place), [])
     lost = _lost(rows)
     if value is None:
         state = "; ".join(lost) or STATES[""]
         reasons = "; ".join(dict.fromkeys(str(r["reason"]) for r in rows if r["reason"]))
         return td(text(state), math.nan, class_="state", data_task=place.task, title=reasons or None)
-    share = (value - low) / (high - low) if high > low else 0.5
-    if found.scale == "raw" and found.direction < 0:
-        share = 1 - share
+    pale, strong = found.limits
+    share = (value - pale) / (strong - pale) if strong != pale else 0.5
     step = round(min(max(share, 0.0), 1.0) * STEPS)
-    link = cell_anchor(place, str(frame["level"].iloc[0]), str(frame["split"].iloc[0]), method)
-    content = f'<a href="#{link}">{short(value)}</a>'
+    content = short(value)
+    if found.board is not None:
+        content = f'<a href="#{cell_anchor(place, *found.board, method)}">{content}</a>'
     return td(content, value, [f"but {state}" for state in lost], class_=f"h{step}", data_task=place.task)
 
 
 def _lost(rows: Sequence[Row]) -> list[str]:
-    """States of the rows without a figure, with how many seeds: ``failed (2 seeds)``."""
+    """States of the rows without a figure, with how many seeds beside a figure: ``failed for 2 seeds``."""
     counts: dict[str, set[str]] = {}
     for row in rows:
         if row["status"] != "ok":
@@ -163,8 +170,8 @@ def _caption(column: Column, found: Map) -> str:
     return f"{column_name(column, found.direction)}{under}, methods by tasks, {scale}"
 
 
-def _legend(found: Map, low: float, high: float) -> str:
-    worst, best = (low, high) if found.scale == "normalized" or found.direction >= 0 else (high, low)
+def _legend(found: Map) -> str:
+    worst, best = found.limits
     steps = "".join(f'<i class="h{step}"></i>' for step in range(STEPS + 1))
     return (
         f'<p class="legend">{short(worst)} <span class="steps" aria-hidden="true">{steps}</span> {short(best)}: the'

@@ -15,7 +15,7 @@ from bench.board.rows import CEILING, FLOOR
 from bench.board.view import Column, column_name, sections
 
 
-def overview(frame: pd.DataFrame, ranks: pd.DataFrame | None) -> str:
+def overview(frame: pd.DataFrame, ranks: pd.DataFrame | None, linked: bool = True) -> str:
     """A part per kind of models and level; the headline metric is shown, the others are folded."""
     parts = []
     for kind, planted, level, split, part in groups(frame):
@@ -29,7 +29,7 @@ def overview(frame: pd.DataFrame, ranks: pd.DataFrame | None) -> str:
         why = "the circuit is known" if planted else "no known circuit, no ceiling"
         parts.append(f"<section{data}><h3>{text(kind)} models, {text(level)} scores, {text(split)} ({why})</h3>")
         if columns:
-            parts.append(_headline(part, ranks, (kind, level, split), columns, directions))
+            parts.append(_headline(part, ranks, (kind, level, split), columns, directions, linked))
         else:
             parts.append("<p>No method has a figure here; the boards below say why.</p>")
         parts.append("</section>")
@@ -38,17 +38,17 @@ def overview(frame: pd.DataFrame, ranks: pd.DataFrame | None) -> str:
 
 def _headline(
     part: pd.DataFrame, ranks: pd.DataFrame | None, place: tuple[str, str, str], columns: list[Column],
-    directions: dict[Column, int],
+    directions: dict[Column, int], linked: bool,
 ) -> str:  # fmt: skip
     first, *rest = columns
-    shown = [heat_map(part, first)]
+    shown = [heat_map(part, first, linked)]
     if ranks is not None:
         shown.append(over_tasks(ranks, *place, first, directions[first]))
         shown.append(_cost(part, ranks, place, first, directions[first]))
     if rest:
-        more = [
-            heat_map(part, c) + ("" if ranks is None else over_tasks(ranks, *place, c, directions[c])) for c in rest
-        ]
+        more = [heat_map(part, column, linked) for column in rest]
+        if ranks is not None:
+            more = [m + over_tasks(ranks, *place, c, directions[c]) for m, c in zip(more, rest, strict=True)]
         names = ", ".join(dict.fromkeys(c[0] for c in rest))
         shown.append(details(f"The same for {names}", "".join(more)))
     return "".join(shown)

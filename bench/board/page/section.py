@@ -46,13 +46,16 @@ PLACE = ("task", "model", "planted", "counterfactual", "split", "level")
 
 def section(
     board: Section, found: Sequence[Figure], records: Sequence[CellRecord], ranks: pd.DataFrame | None,
-    looks: Looks | None,
+    looks: Looks | None, shared: dict[str, str],
 ) -> str:  # fmt: skip
-    """The board's part of the page; ``found``, ``records`` and ``ranks`` are of this board alone."""
+    """The board's part of the page; ``found``, ``records`` and ``ranks`` are of this board alone.
+
+    What its pictures share with others is put into ``shared``, by id.
+    """
     name = kind(board.model, board.planted)
     data = attributes(class_="board", data_task=board.task, data_model=name, data_level=board.level)
     parts = [f"<section{data}><h3>{text(_title(board))}</h3><p>n = {board.n} examples per seed</p>"]
-    parts += [_main(board)] if board.columns else []
+    parts += [_main(board, looks is not None)] if board.columns else []
     for said, link in handed_in(board):
         shown = f'<a href="{text(link)}" rel="nofollow noopener">{text(said)}</a>' if _web(link) else text(said)
         parts.append(f"<p>Handed in: {shown}</p>")
@@ -60,7 +63,7 @@ def section(
         parts.append("<ul>" + "".join(f"<li>{text(line)}</li>" for line in problems(board.without)) + "</ul>")
     parts += list(_drawings(board, found, ranks))
     if looks is not None and records:
-        parts.append(_cells(board, records, looks))
+        parts.append(_cells(board, records, looks, shared))
     parts.append(details("All figures", _long(board.all)))
     return "".join(parts) + "</section>"
 
@@ -75,9 +78,9 @@ def _web(link: str) -> bool:
     return link.startswith(("https://", "http://"))
 
 
-def _main(board: Section) -> str:
+def _main(board: Section, linked: bool) -> str:
     columns = [th("method"), *(_head(board, c) for c in board.columns), th("passes", "number"), th("seeds")]
-    body = [_method(board, method) for method in board.methods]
+    body = [_method(board, method, linked) for method in board.methods]
     foot = []
     for name in ("floor", "ceiling"):
         anchors = "".join(f"<td>{short(board.anchor(name, c))}</td>" for c in board.columns)
@@ -90,10 +93,10 @@ def _head(board: Section, column: Column) -> str:
     return th(column_name(column, board.directions[column]), "number", column[1] if column[1] != "none" else "")
 
 
-def _method(board: Section, method: str) -> str:
+def _method(board: Section, method: str, linked: bool) -> str:
     found = "".join(_cell(board.cells.get((method, column))) for column in board.columns)
     row = board.any_cell(method)
-    name = head(method, method_name(method), _anchor(board, method))
+    name = head(method, method_name(method), _anchor(board, method) if linked else "")
     cost = td(text(passes(row)), row["forwards"] + row["backwards"])
     kind_ = "bound" if method in (FLOOR, CEILING) else None
     seeds = f"<td>{text(board.seeds(method))}</td>"
@@ -194,20 +197,17 @@ def _parts(board: Section, ablation: str, columns: Sequence[Column]) -> str:
     return table(f"f by size ({ablation})", [th("method"), *(th(part_name(c), "number") for c in columns)], body)
 
 
-def _cells(board: Section, records: Sequence[CellRecord], looks: Looks) -> str:
-    shared: dict[str, str] = {}
+def _cells(board: Section, records: Sequence[CellRecord], looks: Looks, shared: dict[str, str]) -> str:
     parts = []
     for method in board.methods:
         mine = [r for r in records if r.method == method]
         part, more = cells(mine, method, _anchor(board, method), looks)
         parts.append(part)
         shared |= more
-    marks = "".join(f'<g id="{name}">{content}</g>' for name, content in shared.items())
-    hidden = f'<svg class="defs" aria-hidden="true" width="0" height="0"><defs>{marks}</defs></svg>' if marks else ""
     title = "Cells: component scores beside the known circuit"
     if not board.planted:
         title = "Cells: component scores (no circuit is known for a natural model)"
-    return f"{hidden}{details(title, f'<p>{text(LEGEND)}</p>' + ''.join(parts), class_='cells')}"
+    return details(title, f"<p>{text(LEGEND)}</p>" + "".join(parts), class_="cells")
 
 
 def _long(found: Iterable[Row]) -> str:
