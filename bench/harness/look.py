@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from bench.board.page.look import Look, of_nodes
 from bench.board.page.provenance import Provenance
 from bench.board.record import CellRecord
@@ -43,7 +45,7 @@ class StoredLooks:
         try:
             found = store.explanation(cell["key"])
             scores = of_nodes(found.components, found.scores)
-        except (OSError, KeyError, ExplanationError):
+        except (OSError, KeyError, ExplanationError, SafetensorError):
             return Look(why="the explanation cannot be read")
         except ValueError as error:
             return Look(why=str(error))
@@ -81,7 +83,7 @@ def provenance_of(cells: Iterable[Mapping[str, Any]]) -> Provenance:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     models = set()
     for cell in cells:
-        made, record = cell.get("provenance", {}), cell["record"]
+        made, record = cell.get("provenance", {}), cell.get("record", {})
         for name, value in sorted(made.get("versions", {}).items()):
             counts[name][str(value)] += 1
         hardware = made.get("hardware", {})

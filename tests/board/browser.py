@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -66,7 +67,13 @@ class Browser:
         self._process.wait(timeout=30)
 
     def open(self, path: Path) -> None:
+        """Load a file, and wait until all of it is there."""
         self._call("POST", f"{self._session}/url", {"url": path.resolve().as_uri()})
+        for _ in range(600):  # the call may come back before a large page is all there
+            if self.run("return document.readyState") == "complete":
+                return
+            time.sleep(0.1)
+        raise RuntimeError(f"{path.name} does not load")
 
     def run(self, script: str, *arguments: object) -> object:
         """The value that ``script`` returns."""

@@ -9,6 +9,9 @@ from html import escape as text
 
 __all__ = ["anchor", "attributes", "details", "head", "number", "small", "table", "td", "text", "th"]
 
+LONGEST = 30
+"""Characters of a line under a figure that is not wrapped."""
+
 
 def attributes(**values: object) -> str:
     """`` data-task="ioi"`` of ``data_task="ioi"``, escaped; what is None is left out."""
@@ -45,7 +48,9 @@ def head(method: str, shown: str, link: str = "", **data: object) -> str:
 
 
 def small(lines: Iterable[str]) -> str:
-    return "".join(f"<small>{text(line)}</small>" for line in lines)
+    """Lines under a figure; long ones wrap, intervals do not."""
+    wraps = [(line, attributes(class_="wrap" if len(line) > LONGEST else None)) for line in lines]
+    return "".join(f"<small{wrap}>{text(line)}</small>" for line, wrap in wraps)
 
 
 def table(caption: str, columns: Sequence[str], body: Iterable[str], foot: Iterable[str] = (), kind: str = "") -> str:

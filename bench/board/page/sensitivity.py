@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bench.board.agreement import Tau, mean_tau
 from bench.board.figures import Figure
 from bench.board.page.heat import STEPS
-from bench.board.page.markup import details, table, td, text, th
+from bench.board.page.markup import details, small, table, td, text, th
 from bench.board.ranks import kind
 from bench.board.view import FIRST
 
@@ -85,7 +85,7 @@ def _map(compared: Sequence[Pair], caption: str) -> str:
     cells: dict[Line, dict[tuple[str, str], list[Pair]]] = defaultdict(lambda: defaultdict(list))
     for pair in compared:
         cells[_line(pair)][pair.a.task, pair.a.level].append(pair)
-    columns = [th("choice"), th("one"), th("other")]
+    columns = [th("two choices")]
     columns += [th(task, "number", f"{level} scores", data_task=task, data_level=level) for task, level in places]
     columns.append(th("mean", "number"))
     order = sorted(cells, key=lambda line: (line[0], _place(line[1]), _place(line[2])))
@@ -97,7 +97,7 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def _row(line: Line, cells: dict[tuple[str, str], list[Pair]], places: Sequence[tuple[str, str]]) -> str:
-    names = "".join(f'<th scope="row">{text(part)}</th>' for part in line)
+    names = f'<th scope="row">{text(f"{line[1]} / {line[2]}")}{small([line[0]])}</th>'
     shown = [_cell(cells.get(place, []), place) for place in places]
     every = [p.tau for found in cells.values() for p in found]
     return f"<tr>{names}{''.join(shown)}{_tau(mean_tau(every), [f'{len(every)} boards'])}</tr>"
