@@ -13,7 +13,7 @@ from bench.board.page.scales import Axis, label
 from bench.board.rows import CEILING, FLOOR
 from bench.board.view import method_name
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 232, 158, 30, 10, 8, 32
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 232, 162, 30, 12, 8, 36
 
 
 def panels(found: Mapping[str, Curve], title: str) -> str:
@@ -80,7 +80,7 @@ def _axes(x: Axis, y: Axis) -> str:
         parts.append(f'<text class="end" x="{LEFT - 5}" y="{y(at) + 3.5:.1f}">{label(at)}</text>')
     for at in x.ticks():
         parts.append(f'<path class="rule" d="M{x(at):.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
-        parts.append(f'<text class="mid" x="{x(at):.1f}" y="{HEIGHT - BOTTOM + 13}">{label(at)}</text>')
+        parts.append(f'<text class="mid" x="{x(at):.1f}" y="{HEIGHT - BOTTOM + 16}">{label(at)}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text class="mid" x="{middle}" y="{HEIGHT - 4}">kept edges / all edges</text>')
     return "".join(parts)

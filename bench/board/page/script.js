@@ -95,16 +95,16 @@
   }
 
   // a link to cells opens them
-  const open = () => {
-    const target = location.hash.length > 1 ? document.getElementById(location.hash.slice(1)) : null;
+  const open = (hash) => {
+    const target = hash.length > 1 ? document.getElementById(hash.slice(1)) : null;
     if (!target) return;
     for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
     target.scrollIntoView();
   };
-  window.addEventListener("hashchange", open);
+  window.addEventListener("hashchange", () => open(location.hash));
   document.addEventListener("click", (event) => {
     const link = event.target.closest('a[href^="#"]');
-    if (link && link.hash === location.hash) { event.preventDefault(); open(); }
+    if (link) open(link.hash);
   });
-  open();
+  open(location.hash);
 })();
