@@ -110,7 +110,7 @@ def _ranked(names: Sequence[str], scores: NDArray[np.float64], better: Flags) ->
 def _over_tasks(places: dict[Key, dict[str, list[Figure]]], frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows over tasks, for all boards that have two tasks or more."""
     by_board: dict[Key, dict[str, dict[str, list[Figure]]]] = defaultdict(lambda: defaultdict(dict))
-    for place, methods in places.items():
+    for place, methods in sorted(places.items(), key=_in_order):
         track, task, model, planted, level, _, split, metric, ablation = place
         board = (track, ALL, kind(model, planted), planted, level, "", split, metric, ablation)
         for method, group in methods.items():

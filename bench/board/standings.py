@@ -57,7 +57,7 @@ def over_tasks(ranks: pd.DataFrame) -> Iterator[Table]:
             f"{metric}{under} over {tasks} tasks: {model} models, {level} scores, {split}",
             ["method", mean, "Borda", "rank", "open ranks", "tasks", "missing"],
             [_over_tasks(row) for row in rows],
-            _note(tasks, rows[0].smallest_p),
+            note_of(tasks, rows[0].smallest_p),
         )
 
 
@@ -76,7 +76,8 @@ def _ranks(row: Any) -> str:
     return f"{low if low == high else f'{low}–{high}'} {row.group}"
 
 
-def _note(tasks: int, smallest: float) -> str:
+def note_of(tasks: int, smallest: float) -> str:
+    """What the exact tests over so many tasks can tell at best; empty where there is nothing to test."""
     if not math.isfinite(smallest):
         return ""
     text = f"Exact signed-rank tests over {tasks} tasks, Holm over all pairs: the smallest p that they can give is"

@@ -11,8 +11,8 @@ import pandas as pd
 
 from bench.board.budget import within
 from bench.board.figures import Load, figures
-from bench.board.html import page
 from bench.board.markdown import markdown
+from bench.board.page import Looks, Provenance, page
 from bench.board.ranks import ranking
 from bench.board.record import CellRecord
 from bench.board.rows import rows_of
@@ -21,12 +21,13 @@ DIGITS = 10
 
 
 def write(
-    records: Iterable[CellRecord], out: str | Path, load: Load | None = None, budget: float | None = None
-) -> pd.DataFrame:
+    records: Iterable[CellRecord], out: str | Path, load: Load | None = None, budget: float | None = None,
+    looks: Looks | None = None, made: Provenance | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Write ``<track>.csv``, ``<track>_ranks.csv`` and ``<track>.md`` per track and ``index.html`` into ``out``.
 
     ``budget`` leaves out methods that take more passes (forwards + backwards per example); Markdown and page say which.
-    Returns the rows.
+    ``looks`` finds what the page's pictures of cells show, ``made`` says what made the boards. Returns the rows.
     """
     kept, note = list(records), ""
     if budget is not None:
@@ -41,7 +42,8 @@ def write(
         _replace(folder / f"{track}.csv", csv(board))
         _replace(folder / f"{track}_ranks.csv", csv(ranks[ranks.track == track]))
         _replace(folder / f"{track}.md", markdown(board, ranks[ranks.track == track], note))
-    _replace(folder / "index.html", page(frame, [figure for figure in found if not figure.record.beside], ranks, note))
+    shown = [figure for figure in found if not figure.record.beside]
+    _replace(folder / "index.html", page(frame, shown, ranks, note, looks, made))
     return frame
 
 
