@@ -33,12 +33,12 @@ def run_isolated(works: Sequence[Work], store: Store, tell: Tell, load: Load = l
         victim = next((work for work in left if work.cell.key == current), None)
         victims = left if victim is None else [victim]  # without a current cell it died while opening: all share it
         for work in victims:
-            _save(work, store, status, text)
+            save_end(work, store, status, text)
             tell("done", key=work.cell.key)
         left = [work for work in left if work not in victims]
 
 
-def _save(work: Work, store: Store, status: str, text: str) -> None:
+def save_end(work: Work, store: Store, status: str, text: str) -> None:
     """Record how a cell ended; where it was its measurements that did, those that are missing."""
     if store.status(work.cell.key) != "ok":
         save_outcome(work.cell, store, status, text)

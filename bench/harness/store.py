@@ -116,7 +116,8 @@ class Store:
 
     def cell(self, key: str) -> dict[str, Any] | None:
         """What is stored about a cell."""
-        for path in (self._explanation(key) / CELL, self._outcome(key)):
+        finished = self._explanation(key) / CELL
+        for path in (finished, self._outcome(key), finished):  # another process may finish it between the two looks
             try:
                 return json.loads(path.read_bytes())
             except FileNotFoundError:
@@ -139,12 +140,12 @@ class Store:
 
     def cells(self) -> Iterator[dict[str, Any]]:
         """Everything known, in the order of the keys: finished cells, then outcomes that no finished cell replaces."""
-        finished = sorted(path.parent.name for path in self.root.glob(f"explanations/*/{CELL}"))
-        for key in finished:
+        finished = {path.parent.name for path in self.root.glob(f"explanations/*/{CELL}")}
+        for key in sorted(finished):
             yield json.loads((self._explanation(key) / CELL).read_bytes())
         for path in sorted(self.root.glob("outcomes/*.json")):
-            if path.stem not in set(finished):
-                yield json.loads(path.read_bytes())
+            if path.stem not in finished and (cell := self.cell(path.stem)):  # it may be finished just now
+                yield cell
 
     def plans(self) -> Iterator[dict[str, Any]]:
         """The cells that were ever asked for."""
