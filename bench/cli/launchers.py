@@ -116,8 +116,7 @@ class Launching:
             try:
                 launcher.launch([[] for _ in handout.jobs], initial_job_idx=0)
             finally:
-                if "ray" in sys.modules and self.name == "ray":
-                    sys.modules["ray"].shutdown()  # so that nothing runs on when one worker died
+                _stop(self.name)
 
     def _say(self, error: Any, begun: bool, dead: int, report: Report, handout: Handout, stays: bool) -> None:
         if error and (tracebacks_shown() or os.environ.get("HYDRA_FULL_ERROR") == "1"):
@@ -163,6 +162,16 @@ def _following(handout: Handout, report: Report) -> Iterator[None]:
         through.set()
         thread.join()
         handout.follow(report.tell, report.note)
+
+
+def _stop(name: str) -> None:
+    """End workers that would outlive the launch: ray's at work when another died, joblib's waiting for more to do."""
+    if name == "ray" and "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+    if name == "joblib" and "joblib" in sys.modules:
+        from joblib.externals.loky import get_reusable_executor
+
+        get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
 @contextlib.contextmanager
