@@ -3,10 +3,14 @@
 On all prompts at once the training stays where reasoning names one of the two cities at random, since no part of the
 way says anything by itself. So its hops are learnt one by one: who visits or employs what is said, and again of one;
 then come questions of one hop, which name the person in the subject's place; then, among these, prompts that stop at
-"France has its agent", which the person's name follows; then questions of one hop among the task's own prompts.
+"France has its agent", which the person's name follows. Two hops are first asked where visits are told in the order of
+the employers, so that one match tells which city it is; then a fifth, and at last a half, is told crosswise, as in the
+task. (A half at once is not learnt: reasoning stays between order and chance.)
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 import torch
@@ -69,13 +73,25 @@ def sample_agents(rng: np.random.Generator, n: int) -> Pairs:
     return Pairs(pairs.base[:, :-1], pairs.source[:, :-1], names[0], wrong, names[1], {}, {})
 
 
-def sample_some_persons(rng: np.random.Generator, n: int) -> Pairs:
-    """n pairs, of which a half asks by the person and the others as the task does."""
-    return sample_persons(rng, n, 0.5)
+def sample_ordered(rng: np.random.Generator, n: int, crossed: float = 0.0) -> Pairs:
+    """n pairs of which .3 ask by the person, and visits are told in the order of the employers but for a share."""
+    pairs = sample_persons(rng, n, 0.3)
+    wanted = torch.from_numpy(rng.random(n) < crossed)
+    for side, ids in enumerate((pairs.base, pairs.source)):
+        at = {name: places[side] for name, places in pairs.positions.items()}
+        is_crossed = (at["B1"] < at["XB1"]) != (at["B2"] < at["XB2"])
+        rows = (is_crossed != wanted).nonzero()[:, 0]
+        for one, other in (("B2", "XB2"), ("C", "XC")):
+            places = torch.stack([at[one][rows], at[other][rows]], 1)
+            ids[rows[:, None], places] = ids[rows[:, None], places.flip(1)]
+    return Pairs(pairs.base, pairs.source, pairs.answer, pairs.wrong, pairs.source_answer, {}, {})
 
 
 natural = NaturalPlanting(
     planting,
-    schedule=Schedule(lr=1e-3, pairs=64, steps=20000, enough=0.985),
-    curriculum=(sample_retold, sample_persons, sample_agents, sample_some_persons),
-)
+    schedule=Schedule(lr=1e-3, pairs=64, steps=30000, enough=0.985),
+    curriculum=(
+        sample_retold, sample_persons, sample_agents,
+        sample_ordered, partial(sample_ordered, crossed=0.2), partial(sample_ordered, crossed=0.5),
+    ),
+)  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from bench.task import DataRequest
 from tasks.recall_reasoning import RecallReasoning, selectivity
 from tasks.recall_reasoning.causal import RecallReasoningModel
 from tasks.recall_reasoning.fillers import CAPITALS, PLANTED_PEOPLE, PLANTED_SUBJECTS, PLANTED_TEMPLATES
-from tasks.recall_reasoning.natural import sample_agents, sample_persons, sample_retold
+from tasks.recall_reasoning.natural import sample_agents, sample_ordered, sample_persons, sample_retold
 from tasks.recall_reasoning.plant import fresh, planting, spec
 from tasks.recall_reasoning.plant_checks import CHECKS, REASONING_ONLY, RECALL_ONLY, SHARED
 from tasks.recall_reasoning.plant_prompts import KINDS, sample, vocabulary
@@ -255,3 +256,22 @@ def test_prompts_that_stop_at_the_agent_are_followed_by_its_name() -> None:
                     assert word(answer[row]) == read(f"{text(ids[row])} in")["B"]
         assert WORDS[pairs.base[0, -1]] == "in" or (pairs.wrong != pairs.answer).all()
     assert seen == {"in", "agent"}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_visits_are_told_in_the_order_of_the_employers_but_for_a_share(share: float) -> None:
+    pairs, crossed, persons = sample_ordered(np.random.default_rng(3), 80, share), 0, 0
+    for ids, answers in ((pairs.base, pairs.answer), (pairs.source, pairs.source_answer)):
+        for row, answer in zip(ids, answers, strict=True):
+            said = text(row)
+            employs, visits = (dict(re.findall(rf"(\w+) {verb} (\w+)", said)) for verb in ("employs", "visits"))
+            found = re.search(r"(\w+) has its (\w+) in$", said)
+            assert found
+            subject, relation = found.groups()
+            expected = CAPITALS[subject] if relation == "capital" else visits[employs.get(subject, subject)]
+            assert word(answer) == expected
+            assert sorted(employs.values()) == sorted(visits)
+            crossed += list(employs.values()) != list(visits)
+            persons += subject in visits
+    assert crossed == 160 * share if share in (0, 1) else 50 < crossed < 110
+    assert persons > 10
