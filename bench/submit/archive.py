@@ -107,6 +107,8 @@ def _check_member(info: zipfile.ZipInfo, place: str) -> None:
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         what = "a symbolic link" if kind == stat.S_IFLNK else "a device, fifo or socket"
         raise Rejected(place, f"is {what}; only plain files and folders are read")
+    if info.is_dir() and info.file_size:
+        raise Rejected(place, f"is a folder with {info.file_size:,} bytes of its own")
     if info.flag_bits & 1:
         raise Rejected(place, "is encrypted")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -137,6 +139,8 @@ def _plain(found: Iterator[tuple[str, bytes | None]], place: str) -> dict[str, b
         if content is None:
             if "/" in name.rstrip("/"):
                 raise Rejected(f"{place}: {shown(name)}", "is a folder in a folder")
+            if name.rstrip("/") in WANTED:
+                raise Rejected(f"{place}: {shown(name)}", "is a folder, and should be a file")
             continue
         home, _, last = name.rpartition("/")
         if last not in (*WANTED, *IGNORED) or "/" in home:

@@ -24,6 +24,7 @@ MAX_EXTRA = 4096
 """Characters of ``extra``, as JSON."""
 _NAME = r"[A-Za-z][\w.+-]{0,63}"
 _LABEL = rf"{_NAME}(\[[\w.,=+-]{{1,150}}\])?"
+_COMPONENT = re.compile("[!-~]{1,40}")
 _PATTERNS = {
     "task": _NAME, "task_version": r"[\w.+-]{1,40}", "model": rf"({_NAME}/)?{_LABEL}",
     "model_revision": r"[0-9a-f]{7,64}", "method": _LABEL, "method_version": r"[\w.+-]{1,40}",
@@ -171,7 +172,7 @@ def _components(names: Any) -> tuple[str, ...]:
     if not isinstance(names, list) or not names:
         raise Rejected(place, "is no list of names")
     for index, name in enumerate(names):
-        if not isinstance(name, str) or len(name) > 40:
+        if not isinstance(name, str) or not _COMPONENT.fullmatch(name):
             raise Rejected(f"{place}[{index}]", f"{shown(name)} is no component's name")
     if len(set(names)) != len(names):
         seen: set[str] = set()
