@@ -46,7 +46,7 @@ def cells(root) -> dict:
     """State and reason of each cell that is known, by method and seed."""
     found = {}
     for cell in Store(root).cells():
-        found[cell["record"]["method"], cell["record"]["data_seed"]] = cell["status"], cell["reason"]
+        found[cell["record"]["method"], cell["record"]["data_seed"]] = cell["status"], cell.get("reason", "")
     return found
 
 
