@@ -13,5 +13,6 @@ bench run experiment=default task=ioi task.counterfactual=random seed=0,1,2 "$st
 bench score metric=area_log permutations=19 task=ioi "$store" > /dev/null
 # what is read, and what later code is held against
 bench sensitivity out=leaderboards/sensitivity "$store"
-bench regress --freeze "$store"
 bench board "$store"
+bench regress --freeze "$store"
+
