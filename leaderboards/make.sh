@@ -14,5 +14,5 @@ bench score metric=area_log permutations=19 task=ioi "$store" > /dev/null
 # what is read, and what later code is held against
 bench sensitivity out=leaderboards/sensitivity "$store"
 bench board "$store"
-bench regress --freeze "$store"
+bench regress --freeze model.seed=1 "$store"
 
