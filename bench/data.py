@@ -71,6 +71,8 @@ class Batch:
     """``[B]`` token id of the wrong answer."""
     positions: dict[str, Tensor]
     """Named token positions, ``[B]`` each, already moved by the padding."""
+    templates: tuple[str, ...] = ()
+    """The template of each example; empty where it is not known."""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -79,7 +81,7 @@ class Batch:
         return Batch(
             self.index.to(device), self.clean.to(device), self.corrupt.to(device),
             self.answer.to(device), self.wrong.to(device),
-            {name: where.to(device) for name, where in self.positions.items()},
+            {name: where.to(device) for name, where in self.positions.items()}, self.templates,
         )  # fmt: skip
 
 
@@ -96,4 +98,5 @@ def batches(
         yield Batch(
             torch.arange(start, start + len(rows)), clean, corrupt,
             torch.tensor([r["answer_id"] for r in rows]), torch.tensor([r["wrong_id"] for r in rows]), named,
+            tuple(str(r.get("template", "")) for r in rows),
         )  # fmt: skip

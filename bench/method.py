@@ -81,6 +81,13 @@ class Method(ABC):
     def scores(self, job: Job) -> NDArray[np.float64]:
         """Signed scores, ``[n_components]`` in the order of ``job.graph.names(self.level)``."""
 
+    def passes(self, graph: ComponentGraph) -> tuple[float, float] | None:
+        """Forwards and backwards per training example on a model with this graph, as the docstring states its cost.
+
+        ``bench check`` holds what the engine counted against it; None where the method does not say.
+        """
+        return None
+
     def extra(self, job: Job) -> dict[str, Any]:
         """What the explanation says beside its scores (``Explanation.extra``), as plain values.
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bench.engine import Engine, Sources
 
 Arrays = dict[str, NDArray[Any]]
+NULL = "null:"
+"""Prefix, in stored arrays, of the figures under the null."""
 NO_ABLATION = "none"
 """The ``ablation`` of metrics that run no circuit."""
 
@@ -47,6 +49,27 @@ class ScoreContext:
     """Seed of every random choice in scoring (``data.seed``: tie orders, permutations, resampled partners)."""
     shared: dict[Any, Any] = field(default_factory=dict)
     """Results that the metrics (and methods) of one job share, by a key that names all that they depend on."""
+    task: str = ""
+    """Another task's label where the examples are not the job's own."""
+    split: str = "test"
+    permutations: int = 0
+    """Figures to measure where the null holds, for metrics that are ``permutable``; 0 leaves their ``p`` empty."""
+    on: Callable[[str], ScoreContext] | None = None
+    """The same model, task and ablation on another split: what a metric chooses, it chooses on ``validation``."""
+    elsewhere: Callable[[str], ScoreContext] | None = None
+    """The same model and ablation on another task's test examples, by its label in boards (``sva[distractor=True]``).
+    Raises :class:`Undefined` where that task does not fit the model."""
+    tasks: Sequence[str] = ()
+    """Labels of the other tasks that are registered."""
+    again: Callable[[int, bool, bool], Explanation] | None = None
+    """``again(draw, prompts, seed)``: the same method once more, on resampled training prompts and with another seed
+    where these are true. None where there is no method to run, as with a submitted file."""
+
+    def validation(self) -> ScoreContext:
+        """The context on which a metric makes its choices."""
+        if self.on is None:
+            raise Undefined("needs validation examples, which this scoring does not have")
+        return self.on("validation")
 
 
 @dataclass(frozen=True)
@@ -92,10 +115,18 @@ class Metric(ABC):
     needs_truth: ClassVar[bool] = False
     uses_ablation: ClassVar[bool] = True
     """Whether circuits are run, so that examples are resampled and an ablation belongs to the figure."""
+    resampled: ClassVar[bool] = True
+    """Whether the figure may be bootstrapped over the examples; else its interval is over planted models."""
+    permutable: ClassVar[bool] = False
+    """Whether the null's figures cost passes, and are measured only as many times as ``permutations`` asks."""
     min_edges: ClassVar[int] = 0
     """The metric is skipped on models with this many edges or fewer."""
+    across_levels: ClassVar[bool] = False
+    """Whether node and edge methods' figures are on one scale (both by real size), so that they may be compared."""
     null: ClassVar[str] = ""
     """Name of the null hypothesis behind :meth:`p_draws`."""
+    absolute: ClassVar[bool] = True
+    """Whether circuits are selected by absolute score."""
 
     @abstractmethod
     def measure(self, explanation: Explanation, context: ScoreContext) -> Arrays:
@@ -118,13 +149,35 @@ class Metric(ABC):
         """What the figures are divided by, ``[n_draws]``; the row is undefined where its interval contains 0."""
         return None
 
+    def bias(self, arrays: Arrays, weights: NDArray[Any]) -> Mapping[str, float]:
+        """The largest bias that a bend of the figure can cause (``|1 - f|`` where f may be 1), by label suffix.
+
+        Against a third of the standard error it decides whether an interval is given (:mod:`bench.scoring.estimate`).
+        """
+        return {}
+
     def floors(self, arrays: Arrays) -> Mapping[str, float]:
         """Analytic floors by label suffix; where there is none, the random baseline's score is the floor."""
         return {}
 
+    def null_measures(self, explanation: Explanation, context: ScoreContext, arrays: Arrays) -> Iterator[Arrays]:
+        """``context.permutations`` measurements where the :attr:`null` holds, if the metric is ``permutable``.
+
+        ``arrays`` is what was measured on ``explanation``. Unless a metric says otherwise the scores are permuted.
+        """
+        from bench.scoring.nulls import permuted
+
+        for drawn in permuted(explanation, context, self.absolute):
+            yield self.measure(drawn, context)
+
     def p_draws(self, arrays: Arrays) -> Mapping[str, NDArray[Any]]:
         """Figures under the :attr:`null`, ``[n_permutations]`` by label suffix."""
-        return {}
+        found = {key[len(NULL) :]: values for key, values in arrays.items() if key.startswith(NULL)}
+        return {suffix: values for suffix, values in found.items() if self.suffix_direction(suffix)}
+
+    def null_direction(self, suffix: str) -> int:
+        """1 where figures at least as high as the one measured speak for the null's alternative, -1 where low ones."""
+        return self.suffix_direction(suffix) or 1
 
     def curve(self, arrays: Arrays) -> NDArray[np.float64] | None:
         """Points ``[n_points, 2]`` (size as a share of all edges, f) to draw beside the figure, if there are any."""
@@ -159,7 +212,7 @@ class Metric(ABC):
 def measure(metric: Metric, explanation: Explanation, context: ScoreContext) -> Measurement:
     """Measure, and turn what goes wrong into a status with its reason; the traceback of a failure is logged."""
     ablation = context.ablation if metric.uses_ablation else NO_ABLATION
-    clusters = tuple(context.clusters) if metric.uses_ablation else ()
+    clusters = tuple(context.clusters) if metric.uses_ablation and metric.resampled else ()
 
     def result(status: str, reason: str = "", arrays: Arrays | None = None) -> Measurement:
         kept = clusters if arrays is not None else ()
@@ -172,7 +225,7 @@ def measure(metric: Metric, explanation: Explanation, context: ScoreContext) -> 
     try:
         arrays = metric.measure(explanation, context)
         _check_finite(arrays)
-        return result("ok", arrays=arrays)
+        return result("ok", arrays={**arrays, **_null_figures(metric, explanation, context, arrays)})
     except Undefined as error:
         return result("undefined", str(error))
     except Skip as error:
@@ -180,6 +233,14 @@ def measure(metric: Metric, explanation: Explanation, context: ScoreContext) -> 
     except Exception as error:  # a plug-in's fault is its row's, not the run's
         logging.getLogger(__name__).exception("metric %s failed", metric.name)
         return result("failed", f"{type(error).__name__}: {without_paths(str(error))}")
+
+
+def _null_figures(metric: Metric, explanation: Explanation, context: ScoreContext, arrays: Arrays) -> Arrays:
+    """Figures of measurements under the null, by ``NULL`` and their suffix; ``[n_permutations]`` each."""
+    if not (metric.permutable and context.permutations):
+        return {}
+    drawn = [metric.reduce(found) for found in metric.null_measures(explanation, context, arrays)]
+    return {NULL + suffix: np.array([float(figures[suffix]) for figures in drawn]) for suffix in drawn[0]}
 
 
 def without_paths(text: str) -> str:

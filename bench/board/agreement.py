@@ -82,13 +82,14 @@ def mean_tau(found: Sequence[Tau]) -> Tau:
     usable = [tau for tau in found if math.isfinite(tau.value)]
     if not usable:
         return Tau(math.nan, math.nan, math.nan, 0, np.zeros(0))
-    draws = np.nanmean([tau.draws for tau in usable], axis=0)
+    table = np.ma.masked_invalid(np.stack([tau.draws for tau in usable]))
+    draws = np.asarray(table.mean(axis=0).filled(math.nan))  # NaN where a draw of methods has no tau on any
     fewest = min(tau.methods for tau in usable)
-    low, high = interval(draws) if fewest >= MIN_METHODS else (math.nan, math.nan)
+    low, high = interval(draws[np.isfinite(draws)]) if fewest >= MIN_METHODS else (math.nan, math.nan)
     return Tau(float(np.mean([tau.value for tau in usable])), low, high, fewest, draws)
 
 
-class _Scores(NamedTuple):
+class Scores(NamedTuple):
     """One board's scores of one figure by method: pooled, and under the bootstrap ``[n_draws]``; which way is up."""
 
     score: dict[str, float]
@@ -120,7 +121,7 @@ def agreement(records: Iterable[CellRecord], load: Load | None = None) -> pd.Dat
     return pd.DataFrame(table, columns=list(COLUMNS))
 
 
-def _boards(found: Sequence[Figure]) -> dict[Key, _Scores]:
+def _boards(found: Sequence[Figure]) -> dict[Key, Scores]:
     """Scores by (planted or natural, task, level, metric, ablation, counterfactual)."""
     parts = Counter((f.key, f.name, f.record.key) for f in found)
     groups: dict[Key, dict[str, list[Figure]]] = defaultdict(lambda: defaultdict(list))
@@ -132,24 +133,24 @@ def _boards(found: Sequence[Figure]) -> dict[Key, _Scores]:
         if kind and figure.direction:
             key = (kind, record.task, record.level, figure.metric, figure.ablation, record.counterfactual)
             groups[key][record.method].append(figure)
-    return {key: _scores(methods) for key, methods in groups.items()}
+    return {key: scores_of(methods) for key, methods in groups.items()}
 
 
-def _scores(methods: dict[str, list[Figure]]) -> _Scores:
+def scores_of(methods: dict[str, list[Figure]]) -> Scores:
     score, draws = {}, {}
     for method, group in methods.items():
         units = by_unit(group)
         score[method] = float(np.mean([np.mean([f.value for f in unit]) for unit in units]))
         draws[method] = over_seeds([np.mean([_draws(f) for f in unit], axis=0) for unit in units], shared=True)
-    return _Scores(score, draws, next(iter(methods.values()))[0].direction)
+    return Scores(score, draws, next(iter(methods.values()))[0].direction)
 
 
 def _draws(figure: Figure) -> Floats:
     return figure.draws if figure.draws is not None else np.full(DRAWS, figure.value)
 
 
-def _tau(planted: _Scores, natural: _Scores, methods: Sequence[str]) -> Tau:
-    def table(scores: _Scores) -> tuple[Floats, Floats]:
+def _tau(planted: Scores, natural: Scores, methods: Sequence[str]) -> Tau:
+    def table(scores: Scores) -> tuple[Floats, Floats]:
         return np.array([scores.score[m] for m in methods]), np.stack([scores.draws[m] for m in methods], axis=1)
 
     if len(methods) < 2:
@@ -158,12 +159,12 @@ def _tau(planted: _Scores, natural: _Scores, methods: Sequence[str]) -> Tau:
     return tau_interval(x, y, x_draws, y_draws)
 
 
-def _tied(scores: _Scores, methods: Sequence[str]) -> int:
+def _tied(scores: Scores, methods: Sequence[str]) -> int:
     """Pairs of methods with the same score."""
     return sum(n * (n - 1) // 2 for n in Counter(scores.score[m] for m in methods).values())
 
 
-def _order(scores: _Scores, methods: Sequence[str]) -> str:
+def _order(scores: Scores, methods: Sequence[str]) -> str:
     """Methods from best to worst with their scores, as they stand on the board."""
     best = sorted(methods, key=lambda m: (-scores.direction * scores.score[m], m))
     return " > ".join(f"{m} {scores.score[m]:.3f}" for m in best)

@@ -31,14 +31,21 @@ class Figure:
     value: float = math.nan
     draws: NDArray[np.float64] | None = None
     """``[n_draws]`` under the cluster bootstrap; None where there are too few clusters or no examples."""
+    bias: float = 0.0
+    """The largest bias that a bend of the figure can cause."""
     n_clusters: int = 0
     """0 where the figure does not rest on examples."""
     clusters: tuple[str, ...] = ()
     direction: int = 1
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    across_levels: bool = False
+    """Whether node and edge methods' figures are on one scale."""
     floor: float = math.nan
     """The analytic floor."""
     null: NDArray[np.float64] | None = None
     null_name: str = ""
+    null_direction: int = 1
+    """1 where draws of the null count that are at least as high as the figure, -1 where those that are as low."""
     curve: NDArray[np.float64] | None = field(default=None, compare=False)
 
 
@@ -87,6 +94,7 @@ def _reduced(record: CellRecord, found: Measurement, key: str, metric: Metric) -
     why = _small_denominator(metric, found, weights)
     values = metric.reduce(found.arrays)
     draws = metric.reduce(found.arrays, weights) if clusters >= MIN_CLUSTERS and not why else {}
+    bias = metric.bias(found.arrays, weights) if draws and weights is not None else {}
     floors, nulls = metric.floors(found.arrays), metric.p_draws(found.arrays)
     for suffix, value in values.items():
         label = metric.label(suffix)
@@ -95,9 +103,11 @@ def _reduced(record: CellRecord, found: Measurement, key: str, metric: Metric) -
             yield Figure(record, label, metric.name, found.ablation, key, "undefined", reason)
             continue
         yield Figure(
-            record, label, metric.name, found.ablation, key, "ok", "", float(value), draws.get(suffix), clusters,
-            found.clusters, metric.suffix_direction(suffix), floors.get(suffix, math.nan), nulls.get(suffix),
-            metric.null if suffix in nulls else "", metric.curve(found.arrays) if suffix == "" else None,
+            record, label, metric.name, found.ablation, key, "ok", "", float(value), draws.get(suffix),
+            bias.get(suffix, 0.0), clusters, found.clusters, metric.suffix_direction(suffix), metric.bounds,
+            metric.across_levels, floors.get(suffix, math.nan), nulls.get(suffix),
+            metric.null if suffix in nulls else "", metric.null_direction(suffix),
+            metric.curve(found.arrays) if suffix == "" else None,
         )  # fmt: skip
 
 

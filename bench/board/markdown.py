@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
+from bench.board.standings import Table, of_section, over_tasks
 from bench.board.view import (
     Column,
     Section,
     column_name,
+    handed_in,
     method_name,
     part_name,
     part_title,
@@ -21,21 +23,38 @@ from bench.board.view import (
 )
 
 LEGEND = """\
-Scores with 95 % intervals in brackets: the percentile cluster bootstrap over examples (2,000 draws, at least 40
-clusters; with five seeds or more the seeds are resampled too), or Student's t over five planted models or more for
-figures against the planted truth. ↑ higher is better, ↓ lower is better. Passes are full-model forwards + backwards per
-example. † marks a method that was trained on the metric that scores it. Floor: the random baseline, or the analytic
-value. Ceiling: the oracle, on planted models only. Parts, p-values, costs and reasons are in the CSV file.
+Scores with 95 % intervals in brackets. Five seeds or more: Student's t over seeds, and what they share of examples.
+Fewer: the percentile cluster bootstrap over examples (2,000 draws, at least 40 clusters), for these seeds; figures
+against the planted truth then have none. Nor has a figure that is biased by more than a quarter of its error. Groups
+are letters: methods that share one cannot be told apart. ↑ higher is better, ↓ lower is better. Passes are full-model
+forwards + backwards per example. † marks a method that was trained on the metric that scores it. Floor: the random
+baseline, or the analytic value. Ceiling: the oracle, on planted models only. Parts, p-values, costs and reasons are in
+the CSV file, ranks in the one whose name ends in _ranks.
 """
 
 
-def markdown(frame: pd.DataFrame) -> str:
-    """One table per task, model and level, floors and ceilings below, then what has no figure, and why."""
+def markdown(frame: pd.DataFrame, ranks: pd.DataFrame | None = None, note: str = "") -> str:
+    """One table per task, model and level, floors and ceilings below, then what has no figure, and why.
+
+    With ``ranks`` (:mod:`bench.board.ranks`) also the tables over tasks, and ranks and groups on each.
+    """
     title = f"# Board: {frame['track'].iloc[0]}\n" if len(frame) else "# Board\n"
-    return "\n".join([title, LEGEND, *("\n".join(_section(s)) for s in sections(frame))])
+    above = [title, LEGEND] + ([f"{note}\n"] if note else [])
+    tables = [] if ranks is None else [line for table in over_tasks(ranks) for line in _table(table, "## ")]
+    return "\n".join([*above, *tables, *("\n".join(_section(s, ranks)) for s in sections(frame))])
 
 
-def _section(section: Section) -> Iterator[str]:
+def _table(table: Table, mark: str = "") -> Iterator[str]:
+    yield f"{mark}{table.title}{'' if mark else ':'}\n"
+    yield _line(table.head)
+    yield _line(["---"] * len(table.head))
+    yield from map(_line, table.rows)
+    yield ""
+    if table.note:
+        yield f"{table.note}\n"
+
+
+def _section(section: Section, ranks: pd.DataFrame | None) -> Iterator[str]:
     yield f"## {section.title}\n"
     yield f"n = {section.n}\n"
     if section.columns:
@@ -49,13 +68,17 @@ def _section(section: Section) -> Iterator[str]:
         for name in ("floor", "ceiling"):
             yield _line([f"*{name}*", *(short(section.anchor(name, c)) for c in section.columns), "", ""])
         yield ""
+    if ranks is not None and (standing := of_section(section, ranks)):
+        yield from _table(standing)
     for ablation, columns in section.parts.items():
         yield f"{part_title(ablation)}:\n"
         yield from _parts(section, columns)
         yield ""
+    for text, link in handed_in(section):
+        yield f"- handed in: {_escaped(text)} ({_escaped(link)})"
     for line in problems(section.without):
         yield f"- {_escaped(line)}"
-    if section.without:
+    if section.without or handed_in(section):
         yield ""
 
 

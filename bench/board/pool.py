@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.board.figures import Figure
-from bench.scoring.bootstrap import MIN_CLUSTERS, MIN_SEEDS, interval, over_seeds, student_t
+from bench.scoring.estimate import Estimate, over_examples, over_units
 from bench.scoring.truth import p_value
 
-Unit = tuple[int | None, int | None]
+Unit = tuple[str, int | None]
+"""A model's label (empty where there is one) and a seed."""
 NAN = math.nan
 
 
@@ -28,61 +29,80 @@ class Pooled:
     p: float = NAN
     floor: float = NAN
     values: tuple[float, ...] = ()
-    """Score of each unit: of each model and data seed, or of each method seed where there is one model."""
+    """Score of each unit: of each model, or of each data seed or method seed where there is one model."""
     note: str = ""
 
 
 def pool(group: Sequence[Figure]) -> Pooled:
-    """Mean over models (and data seeds) of the mean over method seeds, with an interval.
+    """Mean over units (models, data draws or method seeds; see :func:`unit_of`), with its interval and a note.
 
-    Figures that rest on examples: the cluster bootstrap, averaged over the cells (cells with the same examples are
-    resampled together); with five seeds or more the seeds are resampled too. Figures against the planted truth: a
-    Student-t interval over five model seeds or more. Else no interval, and a note says why.
+    Figures that rest on examples and figures against the planted truth: :mod:`bench.scoring.estimate`. No interval
+    reaches beyond the metric's bounds.
     """
     units = by_unit(group)
     values = tuple(float(np.mean([f.value for f in unit])) for unit in units)
-    low, high, note = _truth_interval(group, values) if not group[0].n_clusters else _interval(units)
-    null = _null(units)
-    score = float(np.mean(values))
+    found = _estimate(group, units, values)
+    null, side = _null(units), group[0].null_direction
+    low, high = np.clip([found.low, found.high], *group[0].bounds)
     return Pooled(
-        score, low, high, NAN if null is None else p_value(score, null),
-        float(np.mean([np.mean([f.floor for f in unit]) for unit in units])), values, note,
+        found.value, float(low), float(high), NAN if null is None else p_value(side * found.value, side * null),
+        float(np.mean([np.mean([f.floor for f in unit]) for unit in units])), values, found.note,
     )  # fmt: skip
 
 
+def _estimate(group: Sequence[Figure], units: list[list[Figure]], values: Sequence[float]) -> Estimate:
+    fewest = min(f.n_clusters for f in group)
+    if fewest:
+        draws, bends = [unit_draws(unit) for unit in units], [unit_bias(unit) for unit in units]
+        return over_examples(values, draws, fewest, bends=bends)
+    models = split(group, by_model)
+    found = over_units([float(np.mean([f.value for f in unit])) for unit in models.values()])
+    return found._replace(value=float(np.mean(values)))
+
+
 def by_unit(group: Sequence[Figure]) -> list[list[Figure]]:
-    """The figures of each model and data seed, or of each method seed where there is one model and one data set."""
+    """The figures of each unit, in the order of their seeds."""
+    return list(split(group, unit_of(group)).values())
+
+
+def unit_of(group: Sequence[Figure]) -> Callable[[Figure], Unit]:
+    """What is pooled last: the model where there are several, else the data seed, else the method seed."""
+    for unit in (by_model, _by_data):
+        if len({unit(figure) for figure in group}) > 1:
+            return unit
+    return _by_method
+
+
+def by_model(figure: Figure) -> Unit:
+    """The model and its seed."""
+    return figure.record.model, figure.record.model_seed
+
+
+def _by_data(figure: Figure) -> Unit:
+    return "", figure.record.data_seed
+
+
+def _by_method(figure: Figure) -> Unit:
+    return "", figure.record.method_seed
+
+
+def split(group: Sequence[Figure], unit: Callable[[Figure], Unit]) -> dict[Unit, list[Figure]]:
+    """Figures by unit, in the order of their models and seeds."""
     units: dict[Unit, list[Figure]] = defaultdict(list)
-    for figure in sorted(group, key=lambda f: [-1 if s is None else s for s in f.record.seeds]):
-        units[figure.record.model_seed, figure.record.data_seed].append(figure)
-    if len(units) == 1:
-        return [[figure] for figure in next(iter(units.values()))]
-    return list(units.values())
+    for figure in sorted(group, key=lambda f: (f.record.model, [-1 if s is None else s for s in f.record.seeds])):
+        units[unit(figure)].append(figure)
+    return dict(units)
 
 
-def _interval(units: list[list[Figure]]) -> tuple[float, float, str]:
-    fewest = min(f.n_clusters for unit in units for f in unit)
-    if fewest < MIN_CLUSTERS:
-        return NAN, NAN, f"no interval: {fewest} clusters, {MIN_CLUSTERS} are needed"
-    draws: list[NDArray[np.float64]] = []
-    for unit in units:
-        draws.append(np.mean([f.draws for f in unit if f.draws is not None], axis=0))
-    if len(units) == 1:
-        return (*interval(draws[0]), "")
-    if len(units) < MIN_SEEDS:
-        return (*interval(np.mean(draws, axis=0)), f"interval over examples only: {len(units)} seeds")
-    data = {(f.record.data_seed, f.clusters) for unit in units for f in unit}
-    return (*interval(over_seeds(draws, shared=len(data) == 1)), "")
+def unit_draws(unit: Sequence[Figure]) -> NDArray[np.float64] | None:
+    """Mean bootstrap draws of a unit's figures, ``[n_draws]``; None where one has none."""
+    draws = [f.draws for f in unit if f.draws is not None]
+    return np.mean(draws, axis=0) if len(draws) == len(unit) else None
 
 
-def _truth_interval(group: Sequence[Figure], values: tuple[float, ...]) -> tuple[float, float, str]:
-    seeds = {f.record.model_seed for f in group}
-    if len(seeds) < MIN_SEEDS:
-        return NAN, NAN, f"no interval: {len(seeds)} planted models, {MIN_SEEDS} are needed"
-    per_model: dict[int | None, list[float]] = defaultdict(list)
-    for figure in group:
-        per_model[figure.record.model_seed].append(figure.value)
-    return (*student_t([float(np.mean(v)) for v in per_model.values()]), "")
+def unit_bias(unit: Sequence[Figure]) -> float:
+    """The largest bias that bends can give to the mean of a unit's figures."""
+    return float(np.mean([f.bias for f in unit]))
 
 
 def _null(units: list[list[Figure]]) -> NDArray[np.float64] | None:

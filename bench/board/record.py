@@ -39,6 +39,14 @@ class CellRecord:
     measurements: tuple[Measurement, ...] = ()
     score_keys: tuple[str, ...] = ()
     """Key of each of ``measurements``."""
+    author: str = ""
+    """Of a submission, as its link and date; empty for what the project ran."""
+    link: str = ""
+    date: str = ""
+    mark: str = ""
+    """``public truth`` or ``verified``."""
+    beside: bool = False
+    """Floor or ceiling on a submission's own examples: it has no row of its own."""
 
     @property
     def seeds(self) -> tuple[int | None, int | None, int | None]:

@@ -21,9 +21,10 @@ COLUMNS = (
     "high", "n", "seeds", "floor", "ceiling", "normalized", "p", "forwards", "backwards", "seconds", "status", "reason",
     "key",
 )  # fmt: skip
-APPENDED = ("direction", "planted", "values", "note")
+APPENDED = ("direction", "planted", "values", "note", "author", "link", "date", "mark")
 """The circuit track's own columns: 1 where higher is better, -1 where lower is, 0 where the figure is no score;
-whether the model is planted; the score of each unit that was pooled; what to know about the row."""
+whether the model is planted; the score of each unit that was pooled; what to know about the row; who handed it in,
+where to read about it, when, and whether it is of ``public truth`` or ``verified`` (all four empty for our own)."""
 FLOOR, CEILING = "random", "oracle"
 
 Key = tuple[Any, ...]
@@ -42,7 +43,8 @@ def rows_of(found: Sequence[Figure]) -> pd.DataFrame:
     """The board of these figures."""
     groups: dict[Key, list[Figure]] = defaultdict(list)
     for figure in found:
-        groups[(*_group(figure), figure.status)].append(figure)
+        if not figure.record.beside:
+            groups[(*_group(figure), figure.status, figure.record.mark)].append(figure)
     places: dict[Key, list[Figure]] = defaultdict(list)
     for figure in found:
         if figure.status == "ok" and figure.record.method in (FLOOR, CEILING):
@@ -76,8 +78,9 @@ def _row(group: list[Figure], places: dict[Key, list[Figure]]) -> dict[str, Any]
         "level": record.level, "metric": first.metric, "ablation": first.ablation,
         "counterfactual": record.counterfactual, "split": record.split, "n": min(f.record.n for f in group),
         "seeds": seed_column(group), "status": first.status, "reason": _reasons(group), "key": _key(group),
-        "direction": first.direction, "planted": record.planted, "values": "", "note": "",
+        "direction": first.direction, "planted": record.planted, "values": "", "note": "", "mark": record.mark,
     }  # fmt: skip
+    row |= {name: "; ".join(sorted({getattr(f.record, name) for f in group})) for name in ("author", "link", "date")}
     for cost in ("forwards", "backwards", "seconds"):
         row[cost] = _mean([getattr(f.record, cost) for f in group])
     if first.status == "ok":

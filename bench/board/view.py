@@ -136,6 +136,15 @@ def with_interval(row: Row) -> str:
     return short(row["score"]) + mark + bounds
 
 
+def handed_in(section: Section) -> list[tuple[str, str]]:
+    """Who stands behind each submission of a section, as text and link: author, date and mark."""
+    found = {}
+    for row in section.all:
+        if row.get("mark"):
+            found[row["method"]] = f"{row['method']}: {row['author']}, {row['date']}: {row['mark']}", row["link"]
+    return list(found.values())
+
+
 def passes(row: Row) -> str:
     """Cost, ``forwards + backwards`` per example."""
     costs = [row["forwards"], row["backwards"]]

@@ -9,25 +9,41 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bench.board.budget import within
 from bench.board.figures import Load, figures
-from bench.board.html import page
 from bench.board.markdown import markdown
+from bench.board.page import Looks, Provenance, page
+from bench.board.ranks import ranking
 from bench.board.record import CellRecord
 from bench.board.rows import rows_of
 
 DIGITS = 10
 
 
-def write(records: Iterable[CellRecord], out: str | Path, load: Load | None = None) -> pd.DataFrame:
-    """Write ``<track>.csv`` and ``<track>.md`` per track and ``index.html`` into ``out``; returns the rows."""
-    found = list(figures(list(records), load))
+def write(
+    records: Iterable[CellRecord], out: str | Path, load: Load | None = None, budget: float | None = None,
+    looks: Looks | None = None, made: Provenance | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """Write ``<track>.csv``, ``<track>_ranks.csv`` and ``<track>.md`` per track and ``index.html`` into ``out``.
+
+    ``budget`` leaves out methods that take more passes (forwards + backwards per example); Markdown and page say which.
+    ``looks`` finds what the page's pictures of cells show, ``made`` says what made the boards. Returns the rows.
+    """
+    kept, note = list(records), ""
+    if budget is not None:
+        cut = within(kept, budget)
+        kept, note = cut.kept, f"At a {cut}."
+    found = list(figures(kept, load))
     frame = rows_of(found)
+    ranks = ranking(found, frame)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     for track, board in frame.groupby("track", sort=True):
         _replace(folder / f"{track}.csv", csv(board))
-        _replace(folder / f"{track}.md", markdown(board))
-    _replace(folder / "index.html", page(frame, found))
+        _replace(folder / f"{track}_ranks.csv", csv(ranks[ranks.track == track]))
+        _replace(folder / f"{track}.md", markdown(board, ranks[ranks.track == track], note))
+    shown = [figure for figure in found if not figure.record.beside]
+    _replace(folder / "index.html", page(frame, shown, ranks, note, looks, made))
     return frame
 
 

@@ -1,11 +1,15 @@
-"""bench board [store=results] [out=leaderboards]: write boards from the store: CSV, Markdown, HTML."""
+"""bench board [store=results] [out=leaderboards] [budget=PASSES]: write boards from the store: CSV, Markdown, HTML.
+
+bench board                            leaderboards/<track>.csv, <track>_ranks.csv, <track>.md and index.html
+bench board budget=3 out=cheap         only methods of at most 3 passes (forwards + backwards per example)
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.cli.compose import composer, split_arguments
 from bench.harness.errors import CallError
@@ -13,28 +17,60 @@ from bench.harness.provenance import code
 from bench.harness.records import read_records
 from bench.harness.store import Store
 from bench.registry import discover
+from bench.submit.limits import Rejected
+
+if TYPE_CHECKING:
+    from bench.board.record import CellRecord
 
 
 def main(arguments: Sequence[str]) -> int:
     """Write the boards; the exit code."""
     positionals, _, overrides = split_arguments(arguments)
+    registries = discover()
     if positionals:
-        raise CallError(f"`bench board` takes store= and out=; what is {positionals[0]!r}?")
-    with composer(overrides, discover()) as hydra:
+        raise CallError(f"`bench board` takes store=, out= and budget=; what is {positionals[0]!r}?")
+    with composer(overrides, registries) as hydra:
         config = hydra.config(overrides)
     store = Store(config["store"])
     if not store.root.is_dir():
         raise CallError(f"there is no store {config['store']}; run something first, or name it with store=PATH")
-    records = read_records(store)
+    from bench.submit.standing import with_submissions
+
+    try:
+        records = with_submissions(read_records(store), config["store"], config["out"])
+    except Rejected as error:
+        raise CallError(str(error)) from error
     if not records:
         raise CallError(f"the store {config['store']} is empty; run something first")
     from bench.board import write
+    from bench.board.budget import within
+    from bench.harness.look import StoredLooks, provenance_of
+    from bench.submit.scoring import store_of
 
-    table = write(records, config["out"])
+    budget = _budget(config["budget"])
+    stores = [store, Store(store_of(config["store"]))]
+    looks, made_by = StoredLooks(stores, registries), provenance_of(_shown(stores, records))
+    table = write(records, config["out"], budget=budget, looks=looks, made=made_by)
     made = json.dumps(_made(store), indent=1, sort_keys=True) + "\n"
     (Path(config["out"]) / "made.json").write_text(made, encoding="utf-8")
     print(f"{len(table)} rows of {len(records)} cells in {config['out']}")
+    if budget is not None:
+        print(within(records, budget))
     return 0
+
+
+def _budget(value: object) -> float | None:
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise CallError(f"budget={value}: a number of passes (forwards + backwards per example) is needed")
+
+
+def _shown(stores: Sequence[Store], records: Sequence[CellRecord]) -> Iterator[dict[str, Any]]:
+    """What is stored about the cells that the boards show."""
+    for record in records:
+        found = (cell for store in stores if (cell := store.cell(record.key)) is not None)
+        if (cell := next(found, None)) is not None and not record.beside:
+            yield cell
 
 
 def _made(store: Store) -> dict[str, Any]:

@@ -42,7 +42,11 @@ class Composer:
 
     def named(self) -> set[str]:
         """The keys that the command line names."""
-        return {_key(override) for override in self.overrides}
+        return set(self.keys())
+
+    def keys(self) -> list[str]:
+        """The keys of the overrides, in their order."""
+        return [_key(override) for override in self.overrides]
 
     def expand(self, extra: Sequence[str] = ()) -> tuple[list[str], Sweep]:
         """Fixed overrides and sweeps: the command line's, and the experiment's for keys that it leaves out."""
@@ -59,6 +63,11 @@ class Composer:
         """One resolved configuration."""
         with self._explained():
             return _resolved(compose("config", overrides=[*overrides]))
+
+    def with_hydra(self, overrides: Sequence[str]) -> DictConfig:
+        """One configuration with Hydra's own part, unresolved."""
+        with self._explained():
+            return compose("config", overrides=[*overrides], return_hydra_config=True)
 
     def configs(self, fixed: Sequence[str], sweep: Sweep) -> Iterator[Config]:
         """The resolved configuration of every combination, the last key moving fastest.
@@ -105,9 +114,7 @@ class Composer:
         return [f"{prefix}={value}" for value in values]
 
     def _sweeper_params(self, fixed: Sequence[str]) -> Config:
-        with self._explained():
-            config = compose("config", overrides=list(fixed), return_hydra_config=True)
-        return dict(config.hydra.sweeper.params or {})
+        return dict(self.with_hydra(fixed).hydra.sweeper.params or {})
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -133,8 +140,10 @@ class Composer:
         if not text.startswith("Could not override"):
             return text
         key = text.split("'")[1]
-        chosen = [_text(o) for o in self.overrides if _key(o) in GROUPS and not o.is_sweep_override()]
-        known = OmegaConf.to_container(compose("config", overrides=chosen))
+        groups = (*GROUPS, "hydra/launcher")
+        chosen = [_text(o) for o in self.overrides if _key(o) in groups and not o.is_sweep_override()]
+        config = compose("config", overrides=chosen, return_hydra_config=key.startswith("hydra."))
+        known = OmegaConf.to_container(config)
         assert isinstance(known, dict)
         close = nearest(key, _leaves(known))
         return f"there is no {key}." + (f" Did you mean {' or '.join(close)}?" if close else "") + f" (+{key}= adds it)"
@@ -144,10 +153,10 @@ class Composer:
 def composer(overrides: Sequence[str], registries: Registries) -> Iterator[Composer]:
     """A composer for a command line; refuses a key that is given twice."""
     _check_once(overrides)
-    store_plugins(registries, overrides)
     logging.getLogger("hydra").setLevel(logging.ERROR)
     GlobalHydra.instance().clear()
     with initialize_config_module(config_module="conf", version_base="1.3"):
+        store_plugins(registries, overrides, GlobalHydra.instance().config_loader().get_sources())
         yield Composer(overrides)
 
 

@@ -16,6 +16,12 @@ VERBS = {
     "list": "tasks, methods, models and metrics by name",
     "score": "score stored explanations again; runs no method",
     "board": "write boards from the store: CSV, Markdown, HTML",
+    "submit": "check a submission file and score it",
+    "new": "a small installable project to start a method from",
+    "check": "does my plug-in keep the contract",
+    "compare": "which of two methods is better, paired, with intervals and corrected p-values",
+    "regress": "score what is frozen again: what moved against the committed boards",
+    "sensitivity": "do the ranks hold under other metrics, ablations, corruptions",
     "plant": "train a planted model again; --verify prints its evidence",
 }
 USAGE = """usage: bench VERB [OVERRIDE ...]
@@ -23,7 +29,7 @@ USAGE = """usage: bench VERB [OVERRIDE ...]
 {verbs}
 
 Overrides are Hydra's, such as method=eap,atp seed=0,1,2; `bench VERB --help` shows a verb's.
-Exit codes: 0 all well, 1 a cell failed, 2 the call was wrong."""
+Exit codes: 0 all well, 1 a cell failed or a regression was found, 2 the call was wrong."""
 
 
 def main(argv: Sequence[str]) -> int:

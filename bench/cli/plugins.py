@@ -12,14 +12,19 @@ from hydra.core.config_store import ConfigStore
 from bench.registry import DuplicateName, PluginError, Registries, Registry
 
 
-def store_plugins(registries: Registries, overrides: Sequence[str]) -> None:
-    """A configuration for each name without a YAML file; with its parameters, where the call is about its group."""
+def store_plugins(registries: Registries, overrides: Sequence[str], sources: Sequence[Any]) -> None:
+    """A configuration for each name without a YAML file; with its parameters, where the call is about its group.
+
+    ``sources`` are Hydra's: a plug-in's own YAML files, found through its search-path plug-in, are left as they are.
+    """
+    files = [source for source in sources if source.scheme() != "structured"]
     home = Path(__file__).resolve().parents[2] / "conf"
     mentioned = {override.lstrip("+").split("=")[0].split(".")[0] for override in overrides}
     groups = {"task": registries.tasks, "method": registries.methods, "metric": registries.metrics}
     for group, registry in groups.items():
         for name in registry.names():
-            if not (home / group / f"{name}.yaml").exists():
+            path = f"{group}/{name}"
+            if not (home / f"{path}.yaml").exists() and not any(source.is_config(path) for source in files):
                 node = {"name": name, **(_defaults(registry, name) if group in mentioned else {})}
                 ConfigStore.instance().store(group=group, name=name, node=node, provider="plug-in")
 

@@ -11,6 +11,7 @@ What is stored already is not run again. Useful overrides (`bench list` names wh
   metric= ablation= seed= data.seed= method.seed=  dtype= device= batch_size= padding_side= threads=
   store=results                                    where results are kept
   isolate=true timeout=SECONDS memory=MIB          a process per job, with limits
+  hydra/launcher=joblib hydra.launcher.n_jobs=4    jobs side by side; also submitit_local, submitit_slurm, ray
   verbose=true                                     tracebacks of failed cells
 """
 
@@ -19,46 +20,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.cli.compose import composer, split_arguments
+from bench.cli.launchers import launching
 from bench.cli.selection import run_selection
 from bench.cli.show import print_board, show_tracebacks
 from bench.harness.errors import CallError
 from bench.harness.planning import Plan, make_metrics, make_plan
 from bench.harness.records import read_records
 from bench.harness.report import Report
-from bench.harness.runner import run
+from bench.harness.runner import Spread, run
 from bench.harness.store import Store
 from bench.registry import discover
 
 
 def main(arguments: Sequence[str]) -> int:
     """Plan, run, print the board; the exit code."""
-    plan, verbose = _plan(arguments)
+    plan, spread, verbose = _plan(arguments)
     if verbose:
         show_tracebacks()
     stores = list(dict.fromkeys(cell.settings.store for cell in plan.cells))
-    return max(_run_in(where, plan) for where in stores)
+    return max(_run_in(where, plan, spread) for where in stores)
 
 
-def _plan(arguments: Sequence[str]) -> tuple[Plan, bool]:
+def _plan(arguments: Sequence[str]) -> tuple[Plan, Spread, bool]:
     positionals, _, overrides = split_arguments(arguments)
     if positionals:
         raise CallError(f"`bench run` takes overrides like method=eap; what is {positionals[0]!r}?")
     registries = discover()
     with composer(overrides, registries) as hydra:
         one_level = "method.level" in hydra.named()
+        spread = launching(hydra)
         configs, metrics = run_selection(hydra)
     plan = make_plan(configs, make_metrics(metrics, registries), registries, one_level)
-    return plan, any(config["verbose"] for config in configs)
+    return plan, spread, any(config["verbose"] for config in configs)
 
 
-def _run_in(where: str, plan: Plan) -> int:
+def _run_in(where: str, plan: Plan, spread: Spread) -> int:
     cells = [cell for cell in plan.cells if cell.settings.store == where]
     report = Report()
     for note in plan.notes:
         report.note(note)
     with Store(where) as store:
         try:
-            summary = run(cells, store, report)
+            summary = run(cells, store, report, spread=spread)
         finally:
             report.close()
         keys = {cell.key for cell in cells}

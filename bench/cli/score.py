@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.cli.compose import Composer, composer, split_arguments
+from bench.cli.launchers import launching
 from bench.cli.selection import score_selection
 from bench.cli.show import print_board, show_tracebacks
 from bench.harness.cells import Cell, Settings
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         raise CallError(f"`bench score` takes overrides like metric=area_log; what is {positionals[0]!r}?")
     registries = discover()
     with composer(overrides, registries) as hydra:
+        spread = launching(hydra)
         wanted = _filters(hydra)
         configs, metrics = score_selection(hydra)
     settings = make_settings(configs[0])
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         cells = [with_scores(cell, choices, registries) for cell in stored_cells(store, settings, wanted)]
         if not cells:
             raise CallError(f"the store {settings.store} has no finished cell to score; run something first")
-        summary = run(cells, store, Report(), explain=False)
+        summary = run(cells, store, Report(), explain=False, spread=spread)
         scores = {score.key for cell in cells for score in cell.scores}
         print_board(read_records(store, {cell.key for cell in cells}, scores))
     return 1 if summary.failed else 0

@@ -42,7 +42,8 @@ def _metrics(composer: Composer, fixed: Sequence[str], scoring: Sweep) -> list[t
         config = composer.config(chosen)
         members = config["metric"].get("bundle")
         metrics = [config["metric"]] if members is None else _bundle(composer, chosen, members)
-        found += [(metric, ablation) for ablation in _ablations(config) for metric in metrics]
+        drawn = {"permutations": config["permutations"]}
+        found += [({**metric, **drawn}, ablation) for ablation in _ablations(config) for metric in metrics]
     return found
 
 
@@ -58,4 +59,4 @@ def _ablations(config: Config) -> list[str]:
 
 def _is_scoring(axis: Sequence[str]) -> bool:
     key = axis[0].split("=", 1)[0].lstrip("+")
-    return key in ("metric", "ablation") or key.startswith("metric.")
+    return key in ("metric", "ablation", "permutations") or key.startswith("metric.")

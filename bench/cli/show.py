@@ -24,6 +24,11 @@ def show_tracebacks() -> None:
     logging.getLogger("bench").addHandler(handler)
 
 
+def tracebacks_shown() -> bool:
+    """Whether :func:`show_tracebacks` was called."""
+    return any(type(handler) is logging.StreamHandler for handler in logging.getLogger("bench").handlers)
+
+
 def _width() -> int:
     """The terminal's width; 0 in a pipe, where the board's own holds."""
     import shutil

@@ -122,9 +122,12 @@ class MetricChoice:
     parameters: Plain = field(default_factory=dict)
     problem: str = ""
     """Why it cannot run: a plug-in that is broken."""
+    permutations: int = 0
+    """How often the null is measured for its p-value, where that costs passes."""
 
     def identity(self) -> Plain:
-        return {"name": self.name, "version": self.version, "parameters": self.parameters}
+        drawn = {"permutations": self.permutations} if self.permutations else {}
+        return {"name": self.name, "version": self.version, "parameters": self.parameters, **drawn}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ or takes the process with it, that cell gets the state ``timeout`` or ``killed``
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import time
 from collections.abc import Sequence
@@ -33,12 +34,12 @@ def run_isolated(works: Sequence[Work], store: Store, tell: Tell, load: Load = l
         victim = next((work for work in left if work.cell.key == current), None)
         victims = left if victim is None else [victim]  # without a current cell it died while opening: all share it
         for work in victims:
-            _save(work, store, status, text)
+            save_end(work, store, status, text)
             tell("done", key=work.cell.key)
         left = [work for work in left if work not in victims]
 
 
-def _save(work: Work, store: Store, status: str, text: str) -> None:
+def save_end(work: Work, store: Store, status: str, text: str) -> None:
     """Record how a cell ended; where it was its measurements that did, those that are missing."""
     if store.status(work.cell.key) != "ok":
         save_outcome(work.cell, store, status, text)
@@ -54,8 +55,11 @@ def _one_process(
     """Keys of the finished cells, the cell in work when it ended, and state and reason where it ended badly."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
+    if multiprocessing.get_start_method(allow_none=True) not in (None, *multiprocessing.get_all_start_methods()):
+        multiprocessing.set_start_method("forkserver", force=True)  # a joblib worker's own, which its children lack
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(list(works), str(store.root), theirs, load), daemon=True)
+    shown = any(type(handler) is not logging.NullHandler for handler in logging.getLogger("bench").handlers)
+    process = context.Process(target=_child, args=(list(works), str(store.root), theirs, load, shown), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -98,7 +102,11 @@ def _death(code: int | None) -> str:
     return f"its process ended by itself with code {code}"
 
 
-def _child(works: list[Work], root: str, pipe: Connection, load: Load) -> None:
+def _child(works: list[Work], root: str, pipe: Connection, load: Load, shown: bool) -> None:
+    if not shown:  # tracebacks of failed cells
+        logging.getLogger("bench").addHandler(logging.NullHandler())
+        logging.getLogger("bench").propagate = False
+
     def tell(event: str, **details: Any) -> None:
         pipe.send((event, details))
 

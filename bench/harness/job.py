@@ -19,6 +19,7 @@ from bench.harness.models import load_engine
 from bench.harness.opening import Closed, Load, Opened, open_job
 from bench.harness.planning import build
 from bench.harness.provenance import Meter, hardware, versions
+from bench.harness.requests import answered
 from bench.harness.store import Store
 from bench.method import Job, Method, Skip
 from bench.metric import Measurement, measure
@@ -118,7 +119,7 @@ def _run_cell(work: Work, opened: Opened, registries: Registries, store: Store, 
     for score in work.scores:
         meter = Meter(cell.settings.device)
         opened.engine.cost.reset()
-        measurement = _measure(score, explanation, opened, registries)
+        measurement = _measure(cell, score, explanation, opened, registries)
         _save_score(cell, score, store, measurement, **meter.read(), forwards=opened.engine.cost.forwards)
 
 
@@ -159,12 +160,20 @@ def _of(score: Score) -> tuple[str, str, str]:
     return score.metric.name, score.metric.version, score.metric.ablation
 
 
-def _measure(score: Score, explanation: Explanation, opened: Opened, registries: Registries) -> Measurement:
+def _measure(cell: Cell, score: Score, explanation: Explanation, opened: Opened, registries: Registries) -> Measurement:
+    def explain_again(changed: Cell, other: Opened) -> Explanation:
+        spent = replace(opened.engine.cost)
+        found, _ = explain(changed, other, registries, lambda event, **details: None)
+        opened.engine.cost.add(spent.forwards, spent.backwards)
+        return found
+
     try:
         if score.metric.problem:
             raise RuntimeError(score.metric.problem)
         metric = build("metric", registries.metrics.load(score.metric.name), score.metric.parameters)
-        measurement = measure(metric, explanation, opened.context(score.metric.ablation))
+        context = opened.context(score.metric.ablation)
+        context = answered(context, cell, opened, registries, score.metric.permutations, explain_again)
+        measurement = measure(metric, explanation, context)
     except Exception as error:  # `measure` reports the metric's own faults; this is what comes before
         log.exception("%s cannot be measured", score.metric.label)
         measurement = Measurement(*_of(score), status="failed", reason=reason(error))

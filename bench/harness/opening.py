@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from bench.data import Batch, Tokens, batches, pad
-from bench.harness.cells import Cell, ModelChoice, Settings
+from bench.harness.cells import Cell, ModelChoice, Settings, TaskChoice
 from bench.harness.models import load_engine, load_truth
 from bench.harness.planning import build
 from bench.method import Truth
@@ -58,7 +58,7 @@ class Opened:
     accuracy: float = float("nan")
     shared: dict[Any, Any] = field(default_factory=dict)
     _batches: dict[str, list[Batch]] = field(default_factory=dict)
-    _contexts: dict[str, ScoreContext] = field(default_factory=dict)
+    _contexts: dict[tuple[str, str], ScoreContext] = field(default_factory=dict)
 
     def batches(self, split: str) -> Iterator[Batch]:
         """Batches of a split, always in the same order, on the engine's device."""
@@ -76,27 +76,31 @@ class Opened:
             raise ValueError(f"methods see train and validation, not {split!r}")
         return self.batches(split)
 
-    def context(self, ablation: str) -> ScoreContext:
-        """What metrics work with, under one ablation; its caches live as long as the job."""
-        if ablation not in self._contexts:
-            self._contexts[ablation] = self._context(ablation)
-        return self._contexts[ablation]
+    def with_examples(self, examples: dict[str, list[dict[str, Any]]]) -> Opened:
+        """The same job on other examples; nothing that was found on these is shared."""
+        return replace(self, examples=examples, shared={}, _batches={}, _contexts={})
 
-    def _context(self, ablation: str) -> ScoreContext:
+    def context(self, ablation: str, split: str = "test") -> ScoreContext:
+        """What metrics work with, under one ablation; its caches live as long as the job."""
+        if (ablation, split) not in self._contexts:
+            self._contexts[ablation, split] = self._context(ablation, split)
+        return self._contexts[ablation, split]
+
+    def _context(self, ablation: str, split: str) -> ScoreContext:
         from bench.scoring.ablation import ablation as make
 
         def scored() -> Iterator[Batch]:
-            return self.batches("test")
+            return self.batches(split)
 
         def none(_: Batch) -> Any:
             raise RuntimeError("this metric said that it uses no ablation")
 
         known = ablation in ("counterfactual", "mean", "zero", "resample")
         ablate = make(ablation, self.engine, lambda: self.batches("train"), scored, self.seed) if known else none
-        rows = self.examples["test"]
+        rows = self.examples[split]
         return ScoreContext(
             self.engine, scored, len(rows), [row["cluster"] for row in rows], ablation, ablate, self.counterfactual,
-            self.truth, self.seed, self.shared,
+            self.truth, self.seed, self.shared, split=split,
         )  # fmt: skip
 
 
@@ -105,20 +109,25 @@ def open_job(cell: Cell, registries: Registries, load: Load = load_engine) -> Op
     quiet()
     torch.set_num_threads(n_threads(cell))
     choice, settings = cell.task, cell.settings
+    opened = open_task(choice, load(cell.model, settings), settings, registries)
+    opened.truth = load_truth(cell.model)
+    opened.accuracy = accuracy(opened.engine, opened.batches("test"))
+    gate = opened.task.gate if choice.gate is None else choice.gate
+    if opened.accuracy < gate:
+        n = len(opened.examples["test"])
+        raise Gated(f"accuracy {opened.accuracy:.3f} on {n} test examples is under {gate:g}")
+    return opened
+
+
+def open_task(choice: TaskChoice, engine: Engine, settings: Settings, registries: Registries) -> Opened:
+    """A task's examples for a model, against the task's default counterfactual where ``choice`` names none."""
     task = build("task", registries.tasks.load(choice.name), choice.parameters)
-    engine = load(cell.model, settings)
     request = DataRequest(choice.seed, choice.sizes, choice.data, _predict(engine, settings), _choose(engine, settings))
     data = _data(task, engine.tokenizer, request)
     examples = {split: list(data.split(split)) for split in SPLITS}
-    _check(examples, choice.counterfactual)
-    opened = Opened(
-        engine, task, examples, choice.counterfactual, settings, choice.seed, dict(data.kept), load_truth(cell.model)
-    )
-    opened.accuracy = accuracy(engine, opened.batches("test"))
-    gate = task.gate if choice.gate is None else choice.gate
-    if opened.accuracy < gate:
-        raise Gated(f"accuracy {opened.accuracy:.3f} on {len(examples['test'])} test examples is under {gate:g}")
-    return opened
+    counterfactual = choice.counterfactual or task.default_counterfactual
+    _check(examples, counterfactual)
+    return Opened(engine, task, examples, counterfactual, settings, choice.seed, dict(data.kept))
 
 
 def n_threads(cell: Cell) -> int:

@@ -20,6 +20,8 @@ from bench.task import TaskError
 
 TASK_KEYS = ("name", "counterfactual", "data", "sizes", "gate")
 ABLATIONS = ("counterfactual", "mean", "zero", "resample")
+PERMUTATIONS = "permutations"
+"""A key of every metric's configuration that is no parameter of the metric: the call says it once for all."""
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
@@ -183,16 +185,19 @@ def _method(config: Mapping[str, Any], registries: Registries) -> MethodChoice:
 
 
 def _metric(config: Mapping[str, Any], ablation: str, registries: Registries) -> MetricChoice:
-    name = config["name"]
+    name, permutations = config["name"], int(config.get(PERMUTATIONS, 0))
+    if permutations < 0:
+        raise CallError(f"{PERMUTATIONS}={permutations}: use 0 for no p-value, or as many as it is to rest on")
     if ablation not in ABLATIONS:
         raise CallError(unknown("ablation", str(ablation), ABLATIONS))
     try:
         cls = registries.metrics.load(name)
     except PluginError as error:
         return MetricChoice(name, name, "", ablation, problem=plain(str(error)))
-    metric = build("metric", cls, {key: value for key, value in config.items() if key != "name"})
+    metric = build("metric", cls, {key: value for key, value in config.items() if key not in ("name", PERMUTATIONS)})
     used = ablation if cls.uses_ablation else NO_ABLATION
-    return MetricChoice(name, metric.label(), cls.version, used, metric.parameters())
+    drawn = permutations if cls.permutable else 0
+    return MetricChoice(name, metric.label(), cls.version, used, metric.parameters(), permutations=drawn)
 
 
 def build(kind: str, cls: type, parameters: Mapping[str, Any]) -> Any:

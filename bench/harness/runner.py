@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.harness.cells import Cell, same_job
 from bench.harness.isolation import run_isolated
-from bench.harness.job import Load, Work, load_engine, run_job, save_outcome
+from bench.harness.job import Load, Tell, Work, load_engine, run_job, save_outcome
 from bench.harness.report import Report
 from bench.harness.store import DONE, Store
 
 BAD = ("failed", "killed", "timeout", "missing")
+DEADLY = ("killed", "timeout")
+Spread = Callable[[Sequence[Sequence[Work]], Store, Report, Load], None]
+"""How jobs come to be done: one after the other here, or by workers elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,25 @@ class Summary:
         return any(self.states[status] for status in BAD)
 
 
-def run(cells: Sequence[Cell], store: Store, report: Report, explain: bool = True, load: Load = load_engine) -> Summary:
+def in_turn(jobs: Sequence[Sequence[Work]], store: Store, report: Report, load: Load) -> None:
+    """Do the jobs here, one after the other."""
+    for job in jobs:
+        do_job(job, store, report.tell, load)
+
+
+def do_job(job: Sequence[Work], store: Store, tell: Tell, load: Load) -> None:
+    """Do one job, in a process of its own where the call asks for that."""
+    launch = run_isolated if job[0].cell.settings.isolate else run_job
+    launch(job, store, tell, load)
+
+
+def run(
+    cells: Sequence[Cell], store: Store, report: Report, explain: bool = True, load: Load = load_engine,
+    spread: Spread = in_turn,
+) -> Summary:  # fmt: skip
     """Bring the store to where every cell has its explanation and measurements, or a reason why not.
 
-    ``explain=False`` measures stored explanations and runs no method.
+    ``explain=False`` measures stored explanations and runs no method; ``spread`` does the jobs.
     """
     store.save_plan(cell.record() for cell in cells)
     for cell in cells:
@@ -41,9 +59,9 @@ def run(cells: Sequence[Cell], store: Store, report: Report, explain: bool = Tru
     todo = [work for cell in cells if not cell.reason for work in [remaining(cell, store, explain)] if work]
     planned = [cell for cell in cells if not cell.reason]
     report.planned(len(planned), len(todo), store.root.name)
-    for job in jobs(todo):
-        launch = run_isolated if job[0].cell.settings.isolate else run_job
-        launch(job, store, report.tell, load)
+    todo.sort(key=lambda work: store.status(work.cell.key) in DEADLY)  # what took a worker with it goes last
+    if todo:
+        spread(jobs(todo), store, report, load)
     report.close()
     return Summary(len(planned), len(planned) - len(todo), states(cells, store))
 

@@ -14,10 +14,13 @@ A finished cell wins over an outcome of the same key, so a failure never counts 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import io
 import json
 import os
+import platform
 import shutil
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
@@ -34,6 +37,8 @@ from bench.metric import Measurement
 
 DONE = ("ok", "undefined", "gated", "skipped")
 """States that are not tried again; ``failed``, ``killed`` and ``timeout`` are."""
+HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+WEEK = 7 * 24 * 3600.0
 CELL = "cell.json"
 META = "__meta__"
 
@@ -44,7 +49,7 @@ class Store:
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root).absolute()
         self._lock: int | None = None
-        self._scratch = self.root / "tmp" / uuid.uuid4().hex
+        self._scratch = self.root / "tmp" / f"{HOST}-{uuid.uuid4().hex}"
         self._count = 0
 
     def open(self) -> Store:
@@ -116,7 +121,8 @@ class Store:
 
     def cell(self, key: str) -> dict[str, Any] | None:
         """What is stored about a cell."""
-        for path in (self._explanation(key) / CELL, self._outcome(key)):
+        finished = self._explanation(key) / CELL
+        for path in (finished, self._outcome(key), finished):  # another process may finish it between the two looks
             try:
                 return json.loads(path.read_bytes())
             except FileNotFoundError:
@@ -139,12 +145,12 @@ class Store:
 
     def cells(self) -> Iterator[dict[str, Any]]:
         """Everything known, in the order of the keys: finished cells, then outcomes that no finished cell replaces."""
-        finished = sorted(path.parent.name for path in self.root.glob(f"explanations/*/{CELL}"))
-        for key in finished:
+        finished = {path.parent.name for path in self.root.glob(f"explanations/*/{CELL}")}
+        for key in sorted(finished):
             yield json.loads((self._explanation(key) / CELL).read_bytes())
         for path in sorted(self.root.glob("outcomes/*.json")):
-            if path.stem not in set(finished):
-                yield json.loads(path.read_bytes())
+            if path.stem not in finished and (cell := self.cell(path.stem)):  # it may be finished just now
+                yield cell
 
     def plans(self) -> Iterator[dict[str, Any]]:
         """The cells that were ever asked for."""
@@ -180,7 +186,7 @@ class Store:
 
     def _sweep(self) -> None:
         for folder in (self.root / "tmp").iterdir():
-            if folder == self._scratch:
+            if folder == self._scratch or _is_elsewhere(folder):
                 continue
             try:
                 lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -193,6 +199,15 @@ class Store:
                 pass  # its process lives
             finally:
                 os.close(lock)
+
+
+def _is_elsewhere(folder: Path) -> bool:
+    """Whether another machine may be at work in a scratch folder: not every shared file system shares its locks."""
+    host, dash, _ = folder.name.partition("-")
+    try:
+        return bool(dash) and host != HOST and time.time() - folder.stat().st_mtime < WEEK
+    except OSError:
+        return True  # it is gone
 
 
 def _dump(value: Any) -> bytes:

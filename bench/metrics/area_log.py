@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from bench.explanation import Explanation
 from bench.metric import Arrays, HandCase, Metric, ScoreContext
 from bench.metrics.grid import log_grid, measure_circuits, within
-from bench.scoring.curves import area_log, faithfulness, gap
+from bench.scoring.curves import area_log, area_log_bias, faithfulness, gap
+from bench.scoring.nulls import PERMUTED
 from bench.scoring.selection import TIE_DRAWS, Ranking, rankings
 
 
@@ -33,7 +34,10 @@ class AreaLog(Metric):
 
     name: ClassVar[str] = "area_log"
     direction: ClassVar[int] = 1
+    across_levels: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    permutable: ClassVar[bool] = True
+    null: ClassVar[str] = PERMUTED
     objective: str = "logit_diff"
     tie_draws: int = TIE_DRAWS
 
@@ -41,7 +45,7 @@ class AreaLog(Metric):
         graph = context.engine.graph
         grid = log_grid(graph.n_edges)
         chosen = []
-        for ranking in rankings(explanation, graph, True, context.seed, self.tie_draws):
+        for ranking in rankings(explanation, graph, self.absolute, context.seed, self.tie_draws):
             chosen.append([ranking.circuit(n) for n in _counts(ranking, grid)])
         return measure_circuits(context, chosen, self.objective)
 
@@ -54,6 +58,13 @@ class AreaLog(Metric):
 
     def denominator(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> NDArray[Any]:
         return gap(arrays["whole"], arrays["empty"], weights)
+
+    def bias(self, arrays: Arrays, weights: NDArray[Any]) -> Mapping[str, float]:
+        f = faithfulness(arrays["circuits"], arrays["whole"], arrays["empty"])[0]
+        draws = faithfulness(arrays["circuits"], arrays["whole"], arrays["empty"], weights)
+        n_edges = int(arrays["n_edges"])
+        found = [area_log_bias(f[i], draws[:, i], sizes, n_edges) for i, sizes in enumerate(arrays["edges"])]
+        return {"": float(np.mean(found))}
 
     def curve(self, arrays: Arrays) -> NDArray[np.float64]:
         f = faithfulness(arrays["circuits"], arrays["whole"], arrays["empty"])[0]

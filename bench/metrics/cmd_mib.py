@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from bench.explanation import Explanation
 from bench.metric import Arrays, HandCase, Metric, ScoreContext
 from bench.metrics.grid import MIB_SIZES, measure_nominal
-from bench.scoring.curves import faithfulness, gap, trapezoid
+from bench.scoring.curves import bend_bias, faithfulness, gap, shares, trapezoid
+from bench.scoring.nulls import PERMUTED
 from bench.scoring.selection import TIE_DRAWS
 
 
@@ -29,11 +30,13 @@ class CmdMib(Metric):
     direction: ClassVar[int] = -1
     bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     min_edges: ClassVar[int] = 1000
+    permutable: ClassVar[bool] = True
+    null: ClassVar[str] = PERMUTED
     objective: str = "logit_diff"
     tie_draws: int = TIE_DRAWS
 
     def measure(self, explanation: Explanation, context: ScoreContext) -> Arrays:
-        return measure_nominal(explanation, context, True, self.objective, self.tie_draws)
+        return measure_nominal(explanation, context, self.absolute, self.objective, self.tie_draws)
 
     def reduce(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> Mapping[str, NDArray[Any]]:
         f = faithfulness(arrays["circuits"], arrays["whole"], arrays["empty"], weights)
@@ -42,6 +45,12 @@ class CmdMib(Metric):
 
     def denominator(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> NDArray[Any]:
         return gap(arrays["whole"], arrays["empty"], weights)
+
+    def bias(self, arrays: Arrays, weights: NDArray[Any]) -> Mapping[str, float]:
+        f = faithfulness(arrays["circuits"], arrays["whole"], arrays["empty"])[0]
+        draws = faithfulness(arrays["circuits"], arrays["whole"], arrays["empty"], weights)
+        share = shares(np.array(MIB_SIZES))
+        return {"": float(np.mean([bend_bias(f[i], draws[:, i], share, {1.0: 2.0}) for i in range(len(f))]))}
 
     @classmethod
     def hand_case(cls) -> HandCase:

@@ -13,6 +13,7 @@ from bench.explanation import Explanation
 from bench.metric import Arrays, HandCase, Metric, ScoreContext
 from bench.metrics.grid import MIB_SIZES, measure_nominal
 from bench.scoring.curves import faithfulness, gap, trapezoid
+from bench.scoring.nulls import PERMUTED
 from bench.scoring.selection import TIE_DRAWS
 
 
@@ -33,11 +34,14 @@ class CprMib(Metric):
     name: ClassVar[str] = "cpr_mib"
     direction: ClassVar[int] = 1
     min_edges: ClassVar[int] = 1000
+    permutable: ClassVar[bool] = True
+    null: ClassVar[str] = PERMUTED
+    absolute: ClassVar[bool] = False
     objective: str = "logit_diff"
     tie_draws: int = TIE_DRAWS
 
     def measure(self, explanation: Explanation, context: ScoreContext) -> Arrays:
-        return measure_nominal(explanation, context, False, self.objective, self.tie_draws)
+        return measure_nominal(explanation, context, self.absolute, self.objective, self.tie_draws)
 
     def reduce(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> Mapping[str, NDArray[Any]]:
         f = faithfulness(arrays["circuits"], arrays["whole"], arrays["empty"], weights)

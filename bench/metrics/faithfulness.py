@@ -13,6 +13,7 @@ from bench.explanation import Explanation
 from bench.metric import Arrays, HandCase, Metric, ScoreContext
 from bench.metrics.grid import MIB_SIZES, circuit_within, measure_circuits
 from bench.scoring.curves import at_zero, faithfulness, gap
+from bench.scoring.nulls import PERMUTED
 from bench.scoring.selection import TIE_DRAWS, rankings
 
 AT_ZERO = "m=0"
@@ -33,12 +34,15 @@ class Faithfulness(Metric):
 
     name: ClassVar[str] = "faithfulness"
     direction: ClassVar[int] = 1
+    across_levels: ClassVar[bool] = True
+    permutable: ClassVar[bool] = True
+    null: ClassVar[str] = PERMUTED
     objective: str = "logit_diff"
     tie_draws: int = TIE_DRAWS
 
     def measure(self, explanation: Explanation, context: ScoreContext) -> Arrays:
         chosen = []
-        for ranking in rankings(explanation, context.engine.graph, True, context.seed, self.tie_draws):
+        for ranking in rankings(explanation, context.engine.graph, self.absolute, context.seed, self.tie_draws):
             chosen.append([circuit_within(ranking, size) for size in MIB_SIZES])
         return {**measure_circuits(context, chosen, self.objective), "sizes": np.array(MIB_SIZES)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +28,8 @@ def ablation(name: str, engine: Engine, train: Batches, scored: Batches, seed: i
 
     ``counterfactual``: the sources' outputs on the counterfactual prompt. ``mean``: each component's own mean over all
     real tokens of the clean prompts of ``train``. ``zero``: nothing. ``resample``: the outputs on another example's
-    clean prompt of the same length, from the scored split, as a seeded derangement within each length.
+    clean prompt, from the scored split, of the same length and template wherever there is one (see
+    :func:`derangement`): across templates a name's place would take what stood in a verb's.
     """
     if name == "counterfactual":
         return _cached(lambda batch: engine.sources(batch.corrupt))
@@ -63,20 +64,36 @@ def mean_sources(engine: Engine, batches: Iterator[Batch]) -> Sources:
     return like.map(lambda x: next(averages).to(x.dtype))
 
 
-def derangement(lengths: list[int], seed: int) -> list[int]:
-    """A partner of the same length for each example, never itself, each used once: a random cycle per length.
+def derangement(templates: Sequence[str], lengths: Sequence[int], seed: int) -> list[int]:
+    """A partner of the same length for each example, never itself, each used once: a random cycle per group.
 
-    Raises :class:`Undefined` where an example is alone with its length.
+    A group is a template's examples of one length. Those that are alone in theirs make one group per length; the only
+    such one joins the largest. Raises :class:`Undefined` where an example is alone with its length.
     """
     rng = np.random.default_rng([seed, len(lengths)])
     partner = [-1] * len(lengths)
     for length in sorted(set(lengths)):
-        members = rng.permutation([i for i, n in enumerate(lengths) if n == length])
-        if len(members) == 1:
-            raise Undefined(f"resample ablation: only one example has {length} tokens")
-        for i, j in zip(members, np.roll(members, 1), strict=True):
-            partner[int(i)] = int(j)
+        for group in _groups([i for i, n in enumerate(lengths) if n == length], templates):
+            if len(group) == 1:
+                raise Undefined(f"resample ablation: only one example has {length} tokens")
+            members = rng.permutation(group)
+            for i, j in zip(members, np.roll(members, 1), strict=True):
+                partner[int(i)] = int(j)
     return partner
+
+
+def _groups(members: Sequence[int], templates: Sequence[str]) -> list[list[int]]:
+    """Members by template, in order of appearance; single ones are put together, a last one to the largest."""
+    alike: dict[str, list[int]] = {}
+    for i in members:
+        alike.setdefault(templates[i], []).append(i)
+    groups = [group for group in alike.values() if len(group) > 1]
+    single = [group[0] for group in alike.values() if len(group) == 1]
+    if len(single) == 1 and groups:
+        max(groups, key=len).append(single[0])
+    elif single:
+        groups.append(single)
+    return groups
 
 
 def _tensors(sources: Sources) -> list[Tensor]:
@@ -112,8 +129,11 @@ def _resample(engine: Engine, scored: Batches, seed: int) -> Ablate:
 
     def ablate(batch: Batch) -> Sources:
         if not prompts:
-            prompts.extend(b.clean.ids[row][b.clean.mask[row]] for b in scored() for row in range(len(b)))
-            partner.extend(derangement([len(p) for p in prompts], seed))
+            templates: list[str] = []
+            for b in scored():
+                prompts.extend(b.clean.ids[row][b.clean.mask[row]] for row in range(len(b)))
+                templates.extend(b.templates or [""] * len(b))
+            partner.extend(derangement(templates, [len(p) for p in prompts], seed))
         ids = batch.clean.ids.clone()
         for row, index in enumerate(batch.index.tolist()):
             ids[row, batch.clean.mask[row]] = prompts[partner[index]].to(ids.device)

@@ -28,7 +28,8 @@ def circuit_values(
     Each of ``circuits`` is ``[n_edges]`` kept flags; the rest carries ``context.ablate(batch)``. Equal circuits are run
     once, also among all metrics and explanations that share ``context.shared``.
     """
-    key = ("circuit_values", context.counterfactual, context.ablation, objective_name, context.seed, context.n_examples)
+    scored = (context.task, context.split, context.counterfactual, context.seed, context.n_examples)
+    key = ("circuit_values", *scored, context.ablation, objective_name)
     known: dict[bytes, NDArray[np.float64]] = context.shared.setdefault(key, {})
     digests = [digest(circuit) for circuit in circuits]
     missing = {d: c for d, c in zip(digests, circuits, strict=True) if d not in known}

@@ -43,6 +43,7 @@ def join(group: Sequence[Batch]) -> Batch:
     return Batch(
         torch.cat([b.index for b in group]), clean, tokens([b.corrupt for b in group]),
         torch.cat([b.answer for b in group]), torch.cat([b.wrong for b in group]), positions,
+        tuple(t for b in group for t in b.templates),
     )  # fmt: skip
 
 

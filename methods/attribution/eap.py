@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data import Batch
+from bench.graph import ComponentGraph
 from bench.method import Job, Method
 from methods.attribution.gradient import ENDS, ends, refuse_flat
 from methods.common import float64, mean_over_examples, one_of
@@ -33,6 +34,9 @@ class Eap(Method):
     def __post_init__(self) -> None:
         one_of("at", self.at, ENDS)
         refuse_flat(self.name, self.objective, self.at, "at=corrupt, eap_ig")
+
+    def passes(self, graph: ComponentGraph) -> tuple[float, float]:
+        return 2.0, 1.0
 
     def scores(self, job: Job) -> NDArray[np.float64]:
         def attributions(batch: Batch) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data import Batch
+from bench.graph import ComponentGraph
 from bench.method import Job, Method
 from methods.attribution.gradient import ENDS, ends, refuse_flat
 from methods.common import float64, mean_over_examples, one_of
@@ -40,6 +41,9 @@ class EapIg(Method):
             raise ValueError(f"steps={self.steps}: give at least 1")
         if self.steps == 1:
             refuse_flat(self.name, self.objective, self.include, "more steps, include=corrupt")
+
+    def passes(self, graph: ComponentGraph) -> tuple[float, float]:
+        return self.steps + 1.0, float(self.steps)
 
     def scores(self, job: Job) -> NDArray[np.float64]:
         def attributions(batch: Batch) -> NDArray[np.float64]:

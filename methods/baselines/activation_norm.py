@@ -31,6 +31,9 @@ class ActivationNorm(Baseline):
 
     name: ClassVar[str] = "activation_norm"
 
+    def passes(self, graph: ComponentGraph) -> tuple[float, float]:
+        return 1.0, 0.0
+
     def scores(self, job: Job) -> NDArray[np.float64]:
         def norms(batch: Batch) -> NDArray[np.float64]:
             mask = batch.clean.mask[:, :, None]

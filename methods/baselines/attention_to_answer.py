@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data import Batch
+from bench.graph import ComponentGraph
 from bench.method import Baseline, Job, Skip
 from methods.baselines.activation_norm import of_sources
 from methods.common import SPLIT, float64
@@ -29,6 +30,9 @@ class AttentionToAnswer(Baseline):
     """
 
     name: ClassVar[str] = "attention_to_answer"
+
+    def passes(self, graph: ComponentGraph) -> tuple[float, float]:
+        return 1.0, 0.0
 
     def scores(self, job: Job) -> NDArray[np.float64]:
         heads = np.zeros((job.graph.n_layers, job.graph.n_heads))

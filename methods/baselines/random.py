@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.graph import ComponentGraph
 from bench.method import Baseline, Job
 
 
@@ -20,6 +21,9 @@ class Random(Baseline):
 
     name: ClassVar[str] = "random"
     stochastic: ClassVar[bool] = True
+
+    def passes(self, graph: ComponentGraph) -> tuple[float, float]:
+        return 0.0, 0.0
 
     def scores(self, job: Job) -> NDArray[np.float64]:
         return job.generator().standard_normal(len(job.graph.names(self.level)))

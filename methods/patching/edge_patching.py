@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data import Batch
+from bench.graph import ComponentGraph
 from bench.method import Job, Method, Skip
 from methods.common import SPLIT, float64, mean_over_examples, one_of
 from methods.patching.swap import DIRECTIONS, swap
@@ -37,6 +38,9 @@ class EdgePatching(Method):
         if self.sample < 0:
             raise ValueError(f"sample={self.sample}: give a number of edges, or 0 for all of them")
         self.stochastic = self.sample > 0  # type: ignore[misc]
+
+    def passes(self, graph: ComponentGraph) -> tuple[float, float]:
+        return (min(self.sample, graph.n_edges) or graph.n_edges) + 3.0, 0.0
 
     def scores(self, job: Job) -> NDArray[np.float64]:
         chosen = self.chosen(job)

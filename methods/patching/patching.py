@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data import Batch
+from bench.graph import ComponentGraph
 from bench.method import Job, Method
 from methods.common import float64, mean_over_examples, one_of
 from methods.patching.noise import embedding_std, named_positions, noised
@@ -49,6 +50,9 @@ class Patching(Method):
         one_of("direction", self.direction, DIRECTIONS)
         one_of("corruption", self.corruption, ("counterfactual", "noise"))
         self.stochastic = self.corruption == "noise"  # type: ignore[misc]
+
+    def passes(self, graph: ComponentGraph) -> tuple[float, float]:
+        return len(graph.components) + 3.0, 0.0
 
     def scores(self, job: Job) -> NDArray[np.float64]:
         std = self.noise_scale * embedding_std(job, self.noise_at) if self.stochastic else 0.0

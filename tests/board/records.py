@@ -22,12 +22,19 @@ def load(name):
     return METRICS[name]
 
 
-def area(level: float, seed: int = 0, n: int = N, clusters: int = N, gap: float = 2.0, ablation="counterfactual"):
-    """An ``area_log`` measurement whose figure is about ``level``: one edge of ten already has f = level up to all."""
+def area(
+    level: float, seed: int = 0, n: int = N, clusters: int = N, gap: float = 2.0, ablation="counterfactual",
+    noise: float = 0.0,
+):  # fmt: skip
+    """An ``area_log`` measurement whose figure is about ``level``: one edge of ten already has f = level up to all.
+
+    Without ``noise`` f is the same whatever examples are drawn.
+    """
     rng = np.random.default_rng(seed)
     empty = -1 + 0.1 * rng.standard_normal(n)
     whole = empty + gap + 0.3 * rng.standard_normal(n)
     circuits = np.stack([empty, empty + level * (whole - empty), empty + level * (whole - empty), whole], axis=1)
+    circuits[:, 1:3] += noise * rng.standard_normal((n, 1))
     arrays = {
         "whole": whole, "empty": empty, "circuits": circuits[:, None], "edges": np.array([[0, 0.1, 0.999999, 1.0]]),
         "n_edges": np.array(10),

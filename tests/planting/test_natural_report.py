@@ -116,7 +116,7 @@ def test_the_page_says_means_with_their_range_and_what_is_missing(tmp_path, monk
     report.write(frame(), boards(), tmp_path)
     page = (tmp_path / "report.md").read_text()
     assert "| accuracy | 0.995 [0.990, 1.000] | 0.980 |" in page and "| ratio | - | - |" in page
-    assert "| ioi | edge | area_log | 1.00 | [" in page and "f 0.600 > e 0.500" in page
+    assert "| ioi | edge | area_log | counterfactual | 1.00 | [" in page and "f 0.600 > e 0.500" in page
     assert pd.read_csv(tmp_path / "distance.csv").value.iloc[1] == 1.0
     assert pd.read_csv(tmp_path / "agreement.csv").tau.iloc[0] == pytest.approx(1.0)
     assert '"code": "' in (tmp_path / "made.json").read_text()

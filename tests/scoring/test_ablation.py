@@ -85,14 +85,26 @@ def test_resampling_takes_another_clean_prompt_of_the_same_length_on_either_side
 
 def test_partners_are_the_same_for_every_batch_size_and_change_with_the_seed():
     lengths = np.random.default_rng(0).integers(3, 6, 60).tolist()
-    assert derangement(lengths, 1) == derangement(lengths, 1) != derangement(lengths, 2)
-    found = derangement(lengths, 1)
+    none = [""] * 60
+    assert derangement(none, lengths, 1) == derangement(none, lengths, 1) != derangement(none, lengths, 2)
+    found = derangement(none, lengths, 1)
     assert sorted(found) == list(range(60)) and all(i != j and lengths[i] == lengths[j] for i, j in enumerate(found))
+
+
+def test_partners_are_of_one_template_wherever_there_are_two_of_it():
+    templates = ["a", "b", "a", "b", "a", "lone"]
+    found = derangement(templates, [4] * 6, 0)
+    assert sorted(found) == list(range(6))
+    assert {templates[found[i]] for i in (1, 3)} == {"b"} and found[1] != 1
+    assert templates[found[5]] == "a", "the lone one joins the largest group"
+    two = derangement(["a", "x", "a", "y"], [4] * 4, 0)
+    assert two == [2, 3, 0, 1], "two lone ones of a length are partners"
+    assert derangement(["a", "a", "b", "b"], [3, 4, 3, 4], 0) == [2, 3, 0, 1], "the length comes first"
 
 
 def test_an_example_without_a_partner_is_undefined_with_its_length():
     with pytest.raises(Undefined, match="7 tokens"):
-        derangement([5, 5, 7], 0)
+        derangement([""] * 3, [5, 5, 7], 0)
 
 
 def test_sources_of_a_batch_are_run_once_and_unknown_names_are_refused():

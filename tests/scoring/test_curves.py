@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.scoring.curves import area_log, at_zero, closeness, faithfulness, trapezoid
+from bench.scoring.curves import area_log, area_log_bias, at_zero, closeness, faithfulness, shares, trapezoid
 
 
 def test_faithfulness_is_a_ratio_of_means_and_not_a_mean_of_ratios():
@@ -67,3 +67,14 @@ def test_trapezoids_agree_with_numpy():
     rng = np.random.default_rng(1)
     x, y = np.sort(rng.random(9)), rng.standard_normal((4, 9))
     assert trapezoid(y, x) == pytest.approx(np.trapezoid(y, x, axis=-1))
+
+
+def test_the_bias_of_a_bend_is_that_of_a_simulation_at_the_bend_and_none_away_from_it():
+    sizes, n_edges = np.array([0.01, 0.1, 0.5, 1.0]), 100
+    rng = np.random.default_rng(0)
+    for true, expected in (([0.3, 1.0, 1.0, 1.0], True), ([0.0, 0.4, 0.5, 1.0], True), ([0.3, 0.6, 0.8, 1.0], False)):
+        draws = np.array(true) + rng.normal(0, 0.01, (40000, 4)) * [1, 1, 1, 0]
+        shift = area_log(np.array([true]), sizes, n_edges)[0] - area_log(draws, sizes, n_edges).mean()
+        found = area_log_bias(np.array(true), draws, sizes, n_edges)
+        assert found == pytest.approx(abs(shift) if expected else 0, rel=0.05, abs=2e-5) and (found > 0) == expected
+    assert shares(sizes) @ [1.0, 2.0, 5.0, 3.0] == pytest.approx(trapezoid(np.array([1.0, 2.0, 5.0, 3.0]), sizes))

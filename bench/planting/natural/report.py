@@ -122,13 +122,13 @@ def _taus(agreed: pd.DataFrame) -> str:
     for row in agreed.itertuples():
         shown = "-" if math.isnan(row.tau) else f"{row.tau:.2f}"
         between = "-" if math.isnan(row.low) else f"[{row.low:.2f}, {row.high:.2f}]"
-        lines.append([row.task, row.level, row.metric, shown, between, str(row.methods)])
-    return _table(["task", "level", "metric", "tau-b", "95 % interval", "methods"], lines)
+        lines.append([row.task, row.level, row.metric, row.ablation, shown, between, str(row.methods)])
+    return _table(["task", "level", "metric", "ablation", "tau-b", "95 % interval", "methods"], lines)
 
 
 def _orders(agreed: pd.DataFrame) -> str:
-    lines = [[r.task, r.level, r.metric, r.planted, r.natural] for r in agreed.itertuples()]
-    return _table(["task", "level", "metric", "planted", "natural"], lines)
+    lines = [[r.task, r.level, r.metric, r.ablation, r.planted, r.natural] for r in agreed.itertuples()]
+    return _table(["task", "level", "metric", "ablation", "planted", "natural"], lines)
 
 
 def _table(head: list[str], lines: list[list[str]]) -> str:

@@ -158,6 +158,21 @@ class Dies(ToyMethod):
 
 
 @dataclass
+class Moody(ToyMethod):
+    """Raises under one seed and dies under another, as the environment says."""
+
+    name: ClassVar[str] = "toy_moody"
+    stochastic: ClassVar[bool] = True
+
+    def values(self, job):
+        if str(job.seed) == os.environ.get("TOY_RAISES_AT"):
+            raise RuntimeError("not today")
+        if str(job.seed) == os.environ.get("TOY_DIES_AT"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().values(job) + job.seed
+
+
+@dataclass
 class Eats(ToyMethod):
     name: ClassVar[str] = "toy_eats"
 

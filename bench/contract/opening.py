@@ -1,0 +1,68 @@
+"""A small job on a planted model to try a method on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.cli.compose import composer
+from bench.harness.cells import Cell
+from bench.harness.errors import CallError
+from bench.harness.opening import Opened, open_job
+from bench.harness.planning import make_plan
+from bench.method import Job
+from bench.objectives import logit_diff, objective
+from bench.registry import discover
+
+SIZES = {"train": 12, "validation": 6, "test": 24}
+"""Examples per split, where the call does not say: exact methods stay quick, and batches of 5 leave an uneven one."""
+
+
+def open_cell(overrides: Sequence[str]) -> tuple[Cell, Opened]:
+    """The cell of a call and its open job; raises :class:`CallError` where the call names no planted model."""
+    named = {word.split("=")[0] for word in overrides}
+    words = [
+        *overrides,
+        *(f"task.sizes.{split}={n}" for split, n in SIZES.items() if f"task.sizes.{split}" not in named),
+    ]
+    registries = discover()
+    with composer(words, registries) as hydra:
+        config: Mapping[str, Any] = hydra.config(words)
+    cell = make_plan([config], [], registries, one_level=True).cells[0]
+    if cell.reason:
+        raise CallError(cell.reason)
+    if not cell.model.planted:
+        raise CallError("the contract is checked on a planted model: leave model= out, or name one with a circuit.json")
+    return cell, open_job(cell, registries)
+
+
+def job_on(opened: Opened, seed: int = 0, batch_size: int | None = None, goal: str = "logit_diff") -> Job:
+    """What a method gets, as the harness would give it, with batches of ``batch_size``."""
+    settings = replace(opened.settings, batch_size=batch_size or opened.settings.batch_size)
+    own = replace(opened, settings=settings, shared={}, _batches={}, _contexts={})
+    counts = {split: len(opened.examples[split]) for split in ("train", "validation")}
+    return Job(opened.engine, own.tuning_batches, counts, objective(goal), opened.counterfactual, seed)
+
+
+def planted_job(task: str = "ioi", seed: int = 0, batch_size: int = 16) -> Job:
+    """A job on the planted model of ``task``, for a method's own tests."""
+    _, opened = open_cell([f"task={task}", "model=planted", "method=random", f"batch_size={batch_size}"])
+    return job_on(opened, seed)
+
+
+def exact_effects(job: Job) -> NDArray[np.float64]:
+    """What the logit difference loses, on average, when one node's output is the counterfactual's, ``[n_nodes]``."""
+    total, count = np.zeros(len(job.graph.components)), 0
+    for batch in job.batches("train"):
+        whole = logit_diff(job.engine.logits(batch.clean), batch)
+        other = job.engine.sources(batch.corrupt)
+        objective = partial(logit_diff, batch=batch)
+        patched = job.engine.patch_nodes(batch.clean, other, job.graph.components, objective)
+        total += (whole[None, :] - patched).double().sum(dim=1).cpu().numpy()
+        count += len(batch)
+    return total / count

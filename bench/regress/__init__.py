@@ -1,0 +1,1 @@
+"""Regression: stored explanations, scored again with the current code and held against frozen figures."""

@@ -1,0 +1,75 @@
+"""A third-party package, really installed: a task, a method and a metric with YAML files of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.cli.main import VERBS
+from tests.harness.conftest import tiny_gpt2  # noqa: F401 - a fixture
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = Path(__file__).parent / "package"
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """The command with the package installed beside it."""
+    import shutil
+
+    home = tmp_path_factory.mktemp("third_party")
+    shutil.copytree(PACKAGE, home / "package")
+    options = ["-q", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(home / "site")]
+    call = [sys.executable, "-m", "pip", "install", *options, str(home / "package")]
+    done = subprocess.run(
+        call, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+    assert done.returncode == 0, done.stderr
+
+    def run(*words, code=0):
+        paths = [str(home / "site"), str(ROOT), *(str(Path(p).resolve()) for p in sys.path if p)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        call = [sys.executable, "-m", "interpassay", *words]
+        done = subprocess.run(call, cwd=home, env=environment, capture_output=True, text=True)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr and "deprecated" not in done.stderr, done.stderr
+        return done.stdout
+
+    run.home = home
+    return run
+
+
+def test_all_commands_know_its_task_method_and_metric(bench, tiny_gpt2):  # noqa: F811
+    for kind, name in (("tasks", "elsewhere_pairs"), ("methods", "elsewhere_norms"), ("metrics", "elsewhere_spread")):
+        listed = bench("list", kind)
+        assert f"{name} " in listed and "(elsewhere)" in listed
+    model = ["model=hf", f"model.id={tiny_gpt2}", "threads=1"]
+    words = ["task=elsewhere_pairs", "method=elsewhere_norms,patching", "metric=elsewhere_spread,area_log", *model]
+    shown = bench("run", *words)
+    # its YAML files hold: words is 6 there and 8 in the code, power is 2 and 1
+    assert "elsewhere_norms[power=2.0]" in shown and "elsewhere_spread" in shown
+    assert "elsewhere_spread[top=.5]" in bench("score", "metric=elsewhere_spread", "metric.top=.5").replace("0.5", ".5")
+    bench("board")
+    board = pd.read_csv(bench.home / "leaderboards" / "circuit.csv")
+    assert set(board.method) == {"elsewhere_norms[power=2.0]", "patching", "random"}
+    assert set(board.task) == {"elsewhere_pairs[words=6]"} and (board.status == "ok").all()
+    assert (board.query("metric == 'elsewhere_spread'").score.between(0, 1)).all()
+    if "compare" in VERBS:
+        assert "elsewhere_norms" in bench("compare", "elsewhere_norms", "patching", "metric=area_log")
+
+
+def test_its_method_is_checked_and_its_parameters_swept(bench):
+    assert "ok    passes" in bench("check", "method=elsewhere_norms")
+    assert "has no parameter" in call_error(bench, "run", "method=elsewhere_norms", "+method.pover=3")
+
+
+def call_error(bench, *words):
+    paths = [str(bench.home / "site"), str(ROOT), *(str(Path(p).resolve()) for p in sys.path if p)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    call = [sys.executable, "-m", "interpassay", *words]
+    done = subprocess.run(call, cwd=bench.home, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    return done.stderr
