@@ -14,7 +14,7 @@ from bench.planting.export import load
 
 HERE = Path(tasks.__file__).parent
 MISSION = ("ioi", "entity_tracking", "recall_reasoning", "hallucination")
-NATURAL = ("ioi", "entity_tracking", "hallucination")
+NATURAL = MISSION
 OTHERS = ("induction", "arithmetic", "identity_rules", "path_finding")
 ALL = sorted(HERE.glob("*/planted/**/config.json"))
 
