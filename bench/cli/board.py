@@ -2,6 +2,7 @@
 
 bench board                            leaderboards/<track>.csv, _ranks.csv, _random.csv, .md and index.html
 bench board budget=3 out=cheap         only methods of at most 3 passes (forwards + backwards per example)
+bench board pictures=false             a smaller page, without a picture of each cell's scores
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str]) -> int:
 
     budget = _budget(config["budget"])
     stores = [store, Store(store_of(config["store"]))]
-    looks, made_by = StoredLooks(stores, registries), provenance_of(_shown(stores, records))
+    looks = StoredLooks(stores, registries) if config["pictures"] else None
+    made_by = provenance_of(_shown(stores, records))
     table = write(records, config["out"], budget=budget, looks=looks, made=made_by)
     made = json.dumps(_made(store), indent=1, sort_keys=True) + "\n"
     (Path(config["out"]) / "made.json").write_text(made, encoding="utf-8")

@@ -19,4 +19,4 @@ bench run $plain task=identity_rules seed=0,1,2 $common "$@" > /dev/null
 bench run $plain task=arithmetic,induction,path_finding seed=0 $common "$@" > /dev/null
 bench run method=cmap,random task=entity_tracking model.variant=base model.seed=0 seed=0,1,2,3,4 $common "$@" > /dev/null
 bench run $trained $mission seed=0,1,2,3,4 $common "$@" > /dev/null
-bench board "store=${STORE:-results_methods}" out=leaderboards/methods > /dev/null
+bench board "store=${STORE:-results_methods}" out=leaderboards/methods pictures=false > /dev/null
