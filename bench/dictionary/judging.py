@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -156,5 +156,4 @@ def _sums(dictionary: Dictionary, context: ScoreContext, material: Material) -> 
         raise Undefined(f"no token is behind the first {material.skip} of its row")
     mean = total.sum(dim=0) / tokens.sum()
     spread = spread - 2 * total @ mean + tokens * mean.square().sum()
-    arrays: list[Any] = [column.numpy() for column in (tokens, active, squares, spread)]
-    return Sums(*arrays, fired.numpy())
+    return Sums(tokens.numpy(), active.numpy(), squares.numpy(), spread.numpy(), fired.numpy())

@@ -42,9 +42,7 @@ class Intervening:
         return put(self.wiring, self.cost, tokens, taps, first_layer, hidden, grad)
 
     @torch.no_grad()
-    def run_circuit(
-        self, tokens: Tokens, kept: Tensor, ablation: Sources, input: Tensor | None = None
-    ) -> Tensor:
+    def run_circuit(self, tokens: Tokens, kept: Tensor, ablation: Sources, input: Tensor | None = None) -> Tensor:
         """Logits when edges that are not ``kept`` carry ``ablation``. 1 forward per circuit.
 
         Args:
@@ -58,9 +56,7 @@ class Intervening:
         self.cost.add(len(tokens))
         return self.wiring.run(tokens, CircuitPass(self.wiring, kept, ablation, tokens.last, input))
 
-    def run_edge_mask(
-        self, tokens: Tokens, mask: Tensor, ablation: Sources, input: Tensor | None = None
-    ) -> Tensor:
+    def run_edge_mask(self, tokens: Tokens, mask: Tensor, ablation: Sources, input: Tensor | None = None) -> Tensor:
         """``[B, V]`` when every edge carries mask * current + (1 - mask) * ablation; differentiable in both.
 
         ``mask`` is ``[n_destinations, n_sources]``, or one for each prompt, ``[B, n_destinations, n_sources]``, in
@@ -68,9 +64,7 @@ class Intervening:
         """
         return self._run_mask(tokens, EdgeMaskPass(self.wiring, mask, ablation, tokens.last, input))
 
-    def run_node_mask(
-        self, tokens: Tokens, mask: Tensor, ablation: Sources, input: Tensor | None = None
-    ) -> Tensor:
+    def run_node_mask(self, tokens: Tokens, mask: Tensor, ablation: Sources, input: Tensor | None = None) -> Tensor:
         """The same for nodes: ``mask`` is ``[n_components]``, or ``[B, n_components]``.
 
         The ablation's tensors may be of one prompt and one position (constants). 1 forward, and 1 backward when

@@ -45,4 +45,3 @@ def main(argv: list[str] | None = None) -> int:
     from bench.cli.main import main as run
 
     return run(sys.argv[1:] if argv is None else argv)
-

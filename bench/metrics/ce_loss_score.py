@@ -36,7 +36,11 @@ class CeLossScore(OnTokens):
         dictionary, engine = of(explanation, context.engine), context.engine
         table = torch.zeros(4, context.n_examples, dtype=torch.float64)
         for part in parts(context, self.material):
-            runs = ({}, splice(engine, dictionary, part.counted), zero(engine, dictionary, part.counted))
+            runs: tuple[Any, ...] = (
+                {},
+                splice(engine, dictionary, part.counted),
+                zero(engine, dictionary, part.counted),
+            )
             found = [losses(engine, part, taps) for taps in runs]
             for row, values in zip(table, [found[0][1], *(loss for loss, _ in found)], strict=True):
                 row.index_add_(0, part.slots.cpu(), values.cpu())

@@ -38,8 +38,10 @@ class Wanted:
     def cell(self, cell: Cell) -> bool:
         """Whether a cell is asked for."""
         return (
-            _in(cell.task.name, self.tasks) and _in(cell.method.name, self.methods)
-            and _in(cell.model.seed, self.seeds) and _in(cell.task.seed, self.data_seeds)
+            _in(cell.task.name, self.tasks)
+            and _in(cell.method.name, self.methods)
+            and _in(cell.model.seed, self.seeds)
+            and _in(cell.task.seed, self.data_seeds)
         )
 
     def score(self, metric: str, ablation: str) -> bool:

@@ -62,9 +62,7 @@ def clean_objective(job: Job, batch: Batch) -> Callable[[Tensor], Tensor]:
 def middle(job: Job, batch: Batch) -> Ends:
     """Both ends' sources, for gradients of runs in between. 2 forwards."""
     clean, clean_logits = job.engine.sources_and_logits(batch.clean)
-    return Ends(
-        batch.clean, clean, job.engine.sources(batch.corrupt), lambda x: job.objective(x, batch, clean_logits)
-    )
+    return Ends(batch.clean, clean, job.engine.sources(batch.corrupt), lambda x: job.objective(x, batch, clean_logits))
 
 
 def shares(steps: int, include: str) -> list[float]:

@@ -47,9 +47,7 @@ class LogProbIncrease(Method):
 
         def increases(batch: Batch) -> NDArray[np.float64]:
             writes = job.engine.writes(batch.clean)
-            return np.concatenate(
-                [head_increases(job, batch, writes), neuron_increases(job, batch, writes)], axis=1
-            )
+            return np.concatenate([head_increases(job, batch, writes), neuron_increases(job, batch, writes)], axis=1)
 
         table = mean_over_examples(job, increases)  # [L, H + n]
         heads, neurons = table[:, : job.graph.n_heads], table[:, job.graph.n_heads :]

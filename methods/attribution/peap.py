@@ -95,15 +95,11 @@ def spans(batch: Batch) -> tuple[list[str], Tensor]:
     return [name for name, _ in kinds], torch.stack([mask & batch.clean.mask for _, mask in kinds])
 
 
-def largest(
-    table: NDArray[np.float64], names: list[str], edges: tuple[str, ...], count: int
-) -> dict[str, Any]:
+def largest(table: NDArray[np.float64], names: list[str], edges: tuple[str, ...], count: int) -> dict[str, Any]:
     """The ``count`` largest positional scores, and every span's share of the total size."""
     size = np.abs(table)
     chosen = np.argsort(-size, axis=None, kind="stable")[:count]
     span, edge = np.unravel_index(chosen, table.shape)
-    rows = [
-        {"edge": edges[e], "span": names[s], "score": float(table[s, e])} for s, e in zip(span, edge, strict=True)
-    ]
+    rows = [{"edge": edges[e], "span": names[s], "score": float(table[s, e])} for s, e in zip(span, edge, strict=True)]
     whole = size.sum() or 1.0
     return {"positional": rows, "spans": {n: float(x / whole) for n, x in zip(names, size.sum(axis=1), strict=True)}}

@@ -85,6 +85,7 @@ def test_a_slope_is_that_of_runs_with_the_engines_own_tap(planted):
         theirs, mine = (vectors[torch.as_tensor(train == labels[j])].mean(dim=0) for j in both)
         odds = []
         for alpha in ALPHAS:
+
             def add(x, alpha=alpha, at=base["positions"]["S2"], step=theirs - mine):
                 changed = x.clone()
                 changed[0, at] += alpha * step
