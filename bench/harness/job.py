@@ -119,7 +119,7 @@ def _run_cell(work: Work, opened: Opened, registries: Registries, store: Store, 
             save_outcome(cell, store, "failed", reason(error), trace=_trace(error))
             return
         details = {"accuracy": opened.accuracy, "kept": opened.kept, "n": len(opened.examples["test"])}
-        details |= _seen(explanation)
+        details |= seen(explanation)
         store.save_explanation(cell.key, explanation, {**description(cell), "status": "ok", "cost": cost, **details})
         shutil.rmtree(store.checkpoints(cell.key), ignore_errors=True)
     explanation = store.explanation(cell.key)
@@ -170,7 +170,7 @@ def _explanation(cell: Cell, method: Method, handed: Handed) -> Explanation:
     )  # fmt: skip
 
 
-def _seen(explanation: Explanation) -> Plain:
+def seen(explanation: Explanation) -> Plain:
     """What boards show of an explanation beside its figures: the site and rank of a variable."""
     return {name: explanation.extra[name] for name in ("site", "rank") if name in explanation.extra}
 
