@@ -1,9 +1,10 @@
 """How often the controls of the `variable` track are above their floor, with registered methods on planted models.
 
-``python -m tests.variable.controls [deals [model]]`` prints the figures. A *cell* is a method and a variable at the site that
-the method chose on a planted model; a *family* is all cells of one model under one deal of the control. A family is
-above its floor where Holm's correction over its cells leaves a p below .05. If no cell is, at most one family in
-twenty may be: the binomial test of the families' count is the verdict (:class:`Count`).
+``python -m tests.variable.controls [deals [model]]`` prints the figures. A *cell* is a method and a variable at the
+site that was chosen on a planted model; a *family* is all cells of one model under one deal of the control. A family
+is above its floor where Holm's correction over its cells leaves a p below .05. If no cell is, one family in twenty is
+at most: the binomial test of the count of families is the verdict (:class:`Count`). The smallest p of a cell is 1/1000,
+so that Holm can fire in families of up to 49 cells.
 
 What is null, and against what:
 
