@@ -19,6 +19,7 @@ from bench.variable.featurizer import Featurizer
 from bench.variable.randomised import randomised
 from methods.variables.difference_of_means import DifferenceOfMeans
 from tasks.ioi import IOI
+from tests.harness.conftest import PLUGIN
 
 SIZES = {"train": 24, "validation": 24, "test": 40}
 WRONG = {
@@ -86,6 +87,18 @@ def test_methods_of_other_tracks_may_stand_beside_those_that_look_for_the_variab
     assert asked == [("eap", ""), ("pca", "D")]
 
 
+def test_a_task_without_variables_is_a_skipped_row(tmp_path, monkeypatch):
+    from bench.cli.run import _plan
+
+    monkeypatch.syspath_prepend(str(PLUGIN))
+    monkeypatch.setattr("toyplug.Nothing.variables", ())
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    plan, _, _ = _plan(["task=toy", "model=hf", f"model.id={tmp_path}", "method=pca", "metric=interchange"])
+    (cell,) = (cell for cell in plan.cells if not cell.added)
+    assert (cell.status, cell.reason) == ("skipped", "the causal model of toy has no variables")
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -99,9 +112,9 @@ def test_methods_of_other_tracks_may_stand_beside_those_that_look_for_the_variab
 )  # fmt: skip
 def test_what_the_model_lacks_is_a_skipped_row(store, words, reason, capsys):
     code, board = run(store, "variable=D", "metric=interchange", *words.split())
-    row = board.iloc[-1] if len(board) == 1 else board[board.reason.str.contains(reason, regex=False)].iloc[-1]
-    assert code == 0 and row.status == "skipped" and reason in row.reason
-    assert reason in capsys.readouterr().out.replace("\n", " ") or row.reason
+    found = board[board.reason.str.contains(reason, regex=False)]
+    assert code == 0 and len(found) == 1 and (found.status == "skipped").all()
+    assert reason in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
