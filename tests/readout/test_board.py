@@ -29,7 +29,7 @@ def written(tmp_path_factory):
     """The board as it was written, and its folder."""
     home = tmp_path_factory.mktemp("readout")
     store = f"store={home / 'store'}"
-    assert main(["run", f"method={METHODS}", "task=ioi", "seed=0", "preset=null", METRICS, *SIZES, store]) == 0
+    assert main(["run", f"method={METHODS}", "task=ioi", "seed=0", METRICS, *SIZES, store]) == 0
     assert main(["score", "metric=calibration", store]) == 0
     assert main(["board", store, f"out={home / 'board'}"]) == 0
     return pd.read_csv(home / "board" / "readout.csv"), home
@@ -154,7 +154,7 @@ def test_the_page_draws_both_lenses_in_one_chart_per_metric(written):
     board, home = written
     (layer,) = [s for s in sections(board.assign(note="", mark="")) if s.level == "layer"]
     drawn = {chart.metric: chart for chart in charts(layer)}
-    assert set(drawn) >= {"kl_to_final", "agreement", "above_control"}
+    assert set(drawn) >= {"kl_to_final", "agreement", "above_control of answer_settling"}
     assert {"logit_lens", "tuned_lens", "random", "patchscopes"} <= set(drawn["kl_to_final"].lines)
     for method, line in drawn["kl_to_final"].lines.items():
         assert [x for x, _ in line] == list(range(7)) and line[-1][1] == pytest.approx(0, abs=1e-9), method
