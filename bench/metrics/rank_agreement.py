@@ -34,9 +34,9 @@ class RankAgreement(Metric):
     second and miss the first; so both are reported. Signed: a readout must tell what helps from what hinders.
 
     Source: McGrath et al. 2023, arXiv:2307.15771 (direct against total effect); Spearman 1904. In [-1, 1], higher is
-    better. The floor is 0, what scores in any order have on average. The p-value deals the scores anew among a layer's heads (999 seeded draws): heads drawn at random with the
-    same count per layer; among all where a layer has but one component. Cost: 1 forward per example and component,
-    and 4.
+    better. The floor is 0, what scores in any order have on average. The p-value deals the scores anew among a layer's
+    heads (999 seeded draws): heads drawn at random with the same count per layer; among all where a layer has but one
+    component. Cost: 1 forward per example and component, and 4.
     """
 
     name: ClassVar[str] = "rank_agreement"

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from bench.explanation import Explanation
 from bench.method import Skip
 from bench.metric import Arrays, Metric, ScoreContext
-from bench.readout.declared import declares, reader_of
 from bench.readout.dealing import TIE
+from bench.readout.declared import declares, reader_of
 from bench.readout.sweep import Swept, sweep
 
 NO_READER = "scores explanations that declare a readout"
@@ -58,7 +58,6 @@ class ReadoutMetric(Metric):
         told = ~arrays["trivial"]
         parts = {f"layer={layer}": values[..., i] for i, layer in enumerate(arrays["layers"])}
         return {"": values[..., told].mean(axis=-1), **parts}
-
 
     def p_draws(self, arrays: Arrays) -> Mapping[str, NDArray[Any]]:
         """A figure must be better than the draws by more than rounding."""
