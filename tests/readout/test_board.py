@@ -20,6 +20,7 @@ from bench.objectives import logit_diff
 from tasks.ioi import IOI
 
 SIZES = ["task.sizes.train=12", "task.sizes.validation=8", "task.sizes.test=40"]
+TASK = "ioi[sizes.test=40,sizes.train=12,sizes.validation=8]"
 METHODS = "logit_lens,tuned_lens,head_pursuit,patchscopes,trajectory_continuity,answer_settling,random"
 METRICS = "metric=kl_to_final,agreement,rank_agreement,above_control"
 
@@ -62,7 +63,7 @@ def figure(board, method, metric, column="score", level="layer"):
 def test_the_columns_are_the_promised_ones_and_every_row_says_how_it_ended(written):
     board, _ = written
     assert tuple(board.columns[: len(COLUMNS)]) == COLUMNS
-    assert set(board.track) == {"readout"} and set(board.task) == {"ioi"} and set(board.n) == {40}
+    assert set(board.track) == {"readout"} and set(board.task) == {TASK} and set(board.n) == {40}
     assert set(board.level) == {"layer", "head"}
     assert set(board.status) == {"ok", "skipped"}
     skipped = board[board.status == "skipped"]
