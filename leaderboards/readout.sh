@@ -24,10 +24,12 @@ if [ -z "$INTERPASSAY_MODEL" ]; then
     echo "INTERPASSAY_MODEL is not set: planted readouts alone" >&2
     exit 0
 fi
-natural method=logit_lens,patchscopes,attention_lens,head_pursuit metric=$lenses "$@"
+natural method=logit_lens,patchscopes,head_pursuit metric=$lenses "$@"
+# a vocabulary makes training dear: half and a quarter of the positions a step, and maps behind the heads' own dimensions
 if [ -n "$INTERPASSAY_TEXT" ]; then
-    natural method=tuned_lens "method.text=$INTERPASSAY_TEXT" metric=$lenses "$@"
+    natural method=tuned_lens method.batch=128 "method.text=$INTERPASSAY_TEXT" metric=$lenses "$@"
 else
-    natural method=tuned_lens metric=$lenses "$@"
+    natural method=tuned_lens method.batch=128 metric=$lenses "$@"
 fi
+natural method=attention_lens method.batch=64 method.space=z metric=$lenses "$@"
 natural method=$measures metric=above_control "$@"
