@@ -27,9 +27,9 @@ whether the model is planted; the score of each unit that was pooled; what to kn
 where to read about it, when, and whether it is of ``public truth`` or ``verified`` (all four empty for our own)."""
 FLOOR, CEILING = "random", "oracle"
 
-OF_TRACK = {"variable": ("variable", "site", "rank"), "dictionary": ("architecture", "site", "l0", "control")}
-"""Columns that a track appends behind those: what was looked for, where, and in how many dimensions; the method without
-its place on a curve, where, the L0 that was asked for (a number), and ``yes`` for what is there to be held against."""
+OF_TRACK = {"variable": ("variable", "site", "rank"), "dictionary": ("site", "architecture", "l0", "control")}
+"""Columns that a track appends behind those. What was looked for, where, and in how many dimensions; where, the method
+without its place on a curve, the L0 that was asked for (a number), and ``yes`` for what is there to be held against."""
 
 Key = tuple[Any, ...]
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from bench.board.page.sparsity import Line, picture, sparsity
@@ -90,11 +91,13 @@ def test_higher_figures_are_drawn_higher_and_doublings_of_l0_are_equally_far(dra
 
 def test_the_board_has_columns_to_pivot_on_and_writes_the_picture(tmp_path):
     def cell(name, l0, score, control):
-        figures = tuple(Measurement("explained_variance", "1", "none", "ok", arrays={
-            "tokens.counted": [1.0], "squares": [1 - score], "spread": [1.0]}) for _ in range(1))  # fmt: skip
+        squares = np.full(40, 1 - score)
+        figures = Measurement("explained_variance", "1", "none", "ok", "", {
+            "tokens.counted": np.ones(40), "squares": squares, "spread": np.ones(40)
+        }, tuple(map(str, range(40))))  # fmt: skip
         return replace(record(method=f"{name}[l0={l0},site=stream2,steps=9,text=a.json]"), track="dictionary",
                        level="dictionary", site="stream2", l0=float(l0), control=control, planted=False,
-                       measurements=figures, score_keys=("s",), key=f"{name}{l0}")  # fmt: skip
+                       measurements=(figures,), score_keys=("s",), key=f"{name}{l0}")  # fmt: skip
 
     records = [cell(name, l0, l0 / 10, control) for l0 in (2, 8)
                for name, control in (("sae_topk", False), ("dictionary_pca", True))]  # fmt: skip
@@ -106,4 +109,4 @@ def test_the_board_has_columns_to_pivot_on_and_writes_the_picture(tmp_path):
     write(records, tmp_path)
     (file,) = (tmp_path / "sparsity").glob("*.svg")
     assert len(re.findall("<polyline", file.read_text())) == 2
-    assert "architecture,site,l0,control" in (tmp_path / "dictionary.csv").read_text().splitlines()[0]
+    assert "site,architecture,l0,control" in (tmp_path / "dictionary.csv").read_text().splitlines()[0]

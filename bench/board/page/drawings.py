@@ -27,9 +27,9 @@ def drawings(board: Section, found: Sequence[Figure], ranks: pd.DataFrame | None
     for chart in charts(board):
         name = f"{chart.metric} by layer" + (f" at {chart.position}" if chart.position else "")
         yield details(name, f"<figure>{svg(chart, name)}</figure>", open="")
-    if lines := sparsity(board):
+    if over_l0 := sparsity(board):
         name = "Curves over L0 (dashed: controls)"
-        yield details(name, f"<figure>{picture(lines, name)}</figure>", open="")
+        yield details(name, f"<figure>{picture(over_l0, name)}</figure>", open="")
     for ablation in dict.fromkeys(f.ablation for f in found if f.curve is not None):
         lines = _curves(board, [f for f in found if f.ablation == ablation])
         if drawing := panels(lines, f"Faithfulness against real size, {ablation} ablation."):
