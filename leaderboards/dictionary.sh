@@ -1,10 +1,10 @@
 #!/bin/sh
 # Makes the board of dictionaries again: curves over L0 (2, 4, 8, 16 and 32 active latents per token) for six
-# architectures at two layers of a small pretrained model, on the held-out end of a text, beside every control at the
-# same L0: frozen random decoder and encoder, random directions, neurons, principal components (the first ones, or each
-# token's largest), and the same training on the model with its weights shuffled. At L0 8 also k-sparse probing, the overlap of
-# latents between seeds, and two seeds more. What the store has is not run again. About an hour of processor time: half
-# an hour on two cores.
+# architectures at two layers of a small pretrained model, on the held-out end of a text, beside every control: at the
+# same L0 frozen random decoder and encoder, random directions, neurons, principal components (the first ones, or each
+# token's largest) and the same training on the model with its weights shuffled; and the mean alone. At L0 8 also k-sparse
+# probing, the overlap of latents between seeds, and two seeds more. What the store has is not run again. About an hour of
+# processor time: half an hour on two cores.
 #
 #   INTERPASSAY_MODEL=path/to/TinyStories-Instruct-3M INTERPASSAY_TEXT=path/to/stories.json leaderboards/dictionary.sh
 #
@@ -33,6 +33,7 @@ curves() { # SITE OVERRIDES...: everything at one site; results to the store, wh
     at="$common $text method.site=$site"
     figures="metric=l0,explained_variance,ce_loss_score,dead_share $on"
     bench run method=$plain $at $l0 $figures "$@"
+    bench run method=dictionary_mean $at $figures "$@"
     bench run method=dictionary_pca method.kept=largest $at $l0 $figures "$@"
     bench run method=$saes,$trained $at $l0 $figures "$@"
     bench run method=sae_topk $at $l0 metric=random_model_variance $on "$@"

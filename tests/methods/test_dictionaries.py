@@ -62,7 +62,7 @@ def explained(method, here):
 def test_all_are_registered():
     assert {cls.name for cls in CLASSES} == {
         "sae_relu", "sae_gated", "sae_topk", "sae_batchtopk", "sae_jumprelu", "sae_matryoshka", "transcoder",
-        "dictionary_frozen_decoder", "dictionary_frozen_encoder", "dictionary_pca", "dictionary_neurons",
+        "dictionary_frozen_decoder", "dictionary_frozen_encoder", "dictionary_pca", "dictionary_neurons", "dictionary_mean",
         "dictionary_random",
     }  # fmt: skip
 

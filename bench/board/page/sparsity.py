@@ -34,11 +34,11 @@ class Line(NamedTuple):
     name: str
     control: bool
     points: tuple[Point, ...]
-    """L0 as measured, and the figure; ascending."""
+    """L0 as measured, and the figure; ascending. What has no latents, at L0 0, is drawn as a level."""
 
 
 def sparsity(board: Section) -> list[Line]:
-    """The curves of a board, those with two points or more."""
+    """The curves of a board, those with two points or more, and the levels of what has no latents."""
     actual: dict[tuple[str, str], float] = {}
     for row in _ok(board, "l0"):
         actual[row["method"], ""] = row["score"]
@@ -55,8 +55,10 @@ def sparsity(board: Section) -> list[Line]:
             name = f"{row['architecture']}, random weights" if beside else row["architecture"]
             key = ("explained_variance" if beside else metric, row["site"], name, beside or row["control"] == "yes")
             found.setdefault(key, []).append((l0, row["score"]))
-    kept = {key: sorted((x, y) for x, y in points if x > 0 and math.isfinite(y)) for key, points in found.items()}
-    return [Line(*key, tuple(points)) for key, points in kept.items() if len(points) > 1]
+    kept = {key: sorted((x, y) for x, y in points if x >= 0 and math.isfinite(y)) for key, points in found.items()}
+    return [
+        Line(*key, tuple(points)) for key, points in kept.items() if len(points) > 1 or points[:1] and not points[0][0]
+    ]
 
 
 def _ok(board: Section, metric: str) -> list[Row]:
@@ -126,7 +128,7 @@ def _panel(
     looks: Mapping[str, tuple[str, str]], first: bool, last: bool,
 ) -> Iterator[str]:  # fmt: skip
     left, top = corner
-    at = [x for line in lines for x, _ in line.points] or [1.0, 2.0]
+    at = [x for line in lines for x, _ in line.points if x] or [1.0, 2.0]
     low, high = around([max(v, LOWEST) for v in values])
     x = Axis(min(at) / 1.08, max(at) * 1.08, left, left + WIDE, log=True)
     y = Axis(low, min(high, 1.05) if max(values) <= 1 else high, top + HIGH, top)
@@ -147,6 +149,10 @@ def _panel(
 
 
 def _curve(line: Line, x: Axis, y: Axis, colour: str, dash: str) -> Iterator[str]:
+    if not line.points[0][0]:
+        level = f'<path d="M{x.start} {y(line.points[0][1]):.1f}H{x.stop}" stroke="{colour}" stroke-width="1.7"'
+        yield f'{level} fill="none" stroke-dasharray="{dash}"><title>{escape(line.name)}</title></path>'
+        return
     points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in line.points)
     yield (
         f'<polyline points="{points}" stroke="{colour}" stroke-width="1.7" fill="none" stroke-dasharray="{dash}">'
