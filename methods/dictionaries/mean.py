@@ -37,5 +37,5 @@ class Mean(DictionaryMethod):
         mean, _ = principal(stream)
         none = torch.zeros(len(mean), 1).to(mean)
         tensors = {"W_enc": none, "W_dec": none.T.contiguous(), "b_enc": none[0].clone(), "b_dec": mean}
-        dictionary = Dictionary("linear", site, tensors, "linear")
+        dictionary = Dictionary("linear", site, tensors, "linear", l0=0.0)
         return dictionary, held_out(dictionary, stream), {}
