@@ -1,4 +1,4 @@
-"""The committed board of dictionaries held to what it claims: complete, at the L0 that was asked for, above controls."""
+"""The committed board of dictionaries: complete, at the L0 that was asked for, trained ones above controls."""
 
 from __future__ import annotations
 
