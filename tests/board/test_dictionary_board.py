@@ -72,7 +72,7 @@ def test_more_latents_explain_more(board):
         for name in (*SAES, *CURVES):
             curve = [found[site, name, l0] for l0 in L0]
             assert curve == sorted(curve), (site, name)
-            assert 0 < curve[0] and curve[-1] < 1
+            assert curve[0] > 0 and curve[-1] < 1
 
 
 @pytest.mark.parametrize("metric", ["explained_variance", "ce_loss_score"])
