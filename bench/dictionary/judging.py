@@ -38,7 +38,7 @@ class Material:
     length: int = 128
     """Tokens per context of text."""
     held_out: float = 0.1
-    """Only the last share of the contexts, which training on the same text leaves out; 1: all of them."""
+    """Only this share of the contexts, which training on the same text leaves out; 1: all of them."""
     skip: int = 1
     """First tokens of each row that are left as they are and not counted: attention sinks would drown the rest."""
 

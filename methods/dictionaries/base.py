@@ -30,7 +30,7 @@ KEPT = "dictionary activations"
 class DictionaryMethod(Method):
     """A registered method of the `dictionary` track. A subclass says what :meth:`make` makes of activations.
 
-    ``text`` is read and packed as :mod:`bench.dictionary.text` says, and its end is held out; without it the text is
+    ``text`` is read and packed as :mod:`bench.dictionary.text` says, and a tenth is held out; without it the text is
     the prompts of the task's train split, and those of its validation split are held out.
     """
 
