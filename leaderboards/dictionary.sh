@@ -27,7 +27,7 @@ trained=dictionary_frozen_decoder,dictionary_frozen_encoder
 plain=dictionary_random,dictionary_neurons,dictionary_pca
 l0=method.l0=2,4,8,16,32
 
-curves() { # SITE OVERRIDES...: everything at one site; results to the store, what is said to the end of a log
+curves() { # SITE OVERRIDES...: everything at one site
     site=$1
     shift
     at="$common $text method.site=$site"
