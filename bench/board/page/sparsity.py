@@ -18,9 +18,9 @@ from bench.board.view import Row, Section
 FIGURES = {"explained_variance": "explained variance", "ce_loss_score": "CE-loss score"}
 """What is drawn, and what it is called."""
 RANDOM, PART, L0_PART = "random_model_variance", "part=control", "part=control_l0"
-GREYS = ("#444444", "#7a7a7a", "#a0622d", "#5b7f95", "#8c6bb1", "#9a9a00", "#b05070")
+GREYS = ("#444444", "#7a7a7a", "#a0622d", "#5b7f95", "#8c6bb1", "#9a9a00", "#b05070", "#3f8f6f", "#2b2b8a")
 DASHES = ("7 3", "2 3", "8 3 2 3", "4 2", "1 3", "10 4", "3 6")
-WIDE, HIGH, LEFT, TOP, GAP, BOTTOM, KEY = 300, 230, 52, 34, 26, 44, 300
+WIDE, HIGH, LEFT, TOP, GAP, BOTTOM, KEY = 320, 330, 52, 34, 26, 44, 300
 LOWEST = -0.25
 """Figures below are drawn at the edge: a reconstruction worse than none would flatten all others."""
 Point = tuple[float, float]
@@ -133,7 +133,7 @@ def _panel(
     x = Axis(min(at) / 1.08, max(at) * 1.08, left, left + WIDE, log=True)
     y = Axis(low, min(high, 1.05) if max(values) <= 1 else high, top + HIGH, top)
     yield f'<text x="{left}" y="{top - 8}">{escape(f"{FIGURES[figure]}, {site}")}</text>'
-    for tick in y.ticks(5):
+    for tick in y.ticks(8):
         yield f'<path d="M{left} {y(tick):.1f}H{left + WIDE}" stroke="#8884" fill="none"/>'
         if first:
             yield f'<text text-anchor="end" x="{left - 6}" y="{y(tick) + 4:.1f}">{label(tick)}</text>'
