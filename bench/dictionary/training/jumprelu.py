@@ -54,13 +54,15 @@ class JumpRelu(Architecture):
     Thresholds are exp(log_threshold). Each starts where its latent is active on twice the share of the first
     activations that the target gives it, in place of the paper's 0.001: the published runs are long enough for them to
     get there. b_enc starts by taking the mean off, which is not taken off the input: with a large mean half of the
-    latents would never be active, and what is never active gets no gradient. Lambda grows while L0 is
+    latents would never be active. What is never active gets no gradient, and thresholds go on taking latents out of
+    reach while the rate is high, so that resampling goes on as long. Lambda grows while L0 is
     further than 5 % from its target, since a fixed one settles where its pull and the error's are equal.
     Source: Rajamanoharan et al. 2024, arXiv:2407.14435, equations 9 to 12 and the target loss of its appendix.
     """
 
     name, activation = "jumprelu", "jumprelu"
-    lr, betas, apply_b_dec, coefficient, revived = 7e-5, (0.0, 0.999), False, 1.0, 1.0
+    lr, betas, apply_b_dec, coefficient = 7e-5, (0.0, 0.999), False, 1.0
+    resampled_until, revived = 0.8, 1.0
 
     def unit(self, d: int) -> float:
         return 1.0
