@@ -46,7 +46,9 @@ def test_cosines_do_not_see_a_linear_map_of_the_activations():
     mapped = coherences(atoms @ mixing, (y @ mixing).T @ (y @ mixing) / 500)
     assert len(plain) == 36 and plain == pytest.approx(mapped, abs=1e-8)
     s = torch.linalg.inv(y.T @ y / 500)
-    direct = [abs(float(u @ s @ v / ((u @ s @ u) * (v @ s @ v)).sqrt())) for i, u in enumerate(atoms) for v in atoms[:i]]
+    direct = [
+        abs(float(u @ s @ v / ((u @ s @ u) * (v @ s @ v)).sqrt())) for i, u in enumerate(atoms) for v in atoms[:i]
+    ]
     assert plain == pytest.approx(np.sort(direct))
     assert coherences(atoms, y.T @ y, most=5) == pytest.approx(plain[[0, 8, 17, 26, 35]])
 

@@ -18,7 +18,8 @@ from bench.dictionary.training import checkpoint
 from tests.harness.conftest import in_child
 
 WORDS = ["run", "task=ioi", "method=sae_topk", "model=planted", "seed=0", "method.l0=2", "method.expansion=2",
-         "method.batch_size=64", "metric=l0", "threads=1", "task.sizes.train=60", "task.sizes.validation=40"]  # fmt: skip
+         "method.batch_size=64", "metric=l0", "threads=1", "task.sizes.train=60",
+         "task.sizes.validation=40"]  # fmt: skip
 SMALL = [*WORDS, "method.steps=40", "method.checkpoints=8"]
 
 

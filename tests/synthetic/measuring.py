@@ -24,7 +24,7 @@ PARENTS, CHILDREN = 10, 3
 FLAT, TREE = "independent", "hierarchical"
 RANDOM = "random directions"
 TARGETS = {FLAT: (2.0, 3.0, 5.0), TREE: (3.0,)}
-"""L0 that is asked for: under, at and above the features that a token has (3; with the hierarchy 2.6, where k is a whole number)."""
+"""L0 that is asked for: under, at and above the features that a token has (3; with the hierarchy 2.6, rounded up)."""
 WIDTH = {FLAT: 64, TREE: PARENTS * (1 + CHILDREN)}
 """Latents: as many as features."""
 OPTIONS = {"lr": 4e-3, "dead_after": 20_000, "tolerance": 1.0}
@@ -43,12 +43,13 @@ class Case:
 
 
 def cases(seeds: int) -> list[Case]:
+    """All of them, seed by seed."""
     return [
         Case(data, kind, target, seed)
+        for seed in range(seeds)
         for data, targets in TARGETS.items()
         for kind in (*KINDS, RANDOM)
         for target in targets[: 1 if kind == RANDOM else None]
-        for seed in range(seeds)
     ]
 
 
