@@ -52,9 +52,7 @@ def here():
 
 def saved(folder: Path, d: int, site: str = "stream1") -> str:
     eye = torch.eye(d)
-    save(
-        Dictionary("relu", site, {"W_enc": eye, "W_dec": eye.clone(), "b_enc": eye[0] * 0, "b_dec": eye[0] * 0}), folder
-    )
+    save(Dictionary("relu", site, {"W_enc": eye, "W_dec": eye, "b_enc": eye[0] * 0, "b_dec": eye[0] * 0}), folder)
     return str(folder)
 
 
