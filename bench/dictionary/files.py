@@ -69,7 +69,9 @@ def save(dictionary: Dictionary, folder: str | Path) -> None:
     """Write ``dictionary.json`` and ``dictionary.safetensors`` into ``folder``, which is made."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = {name: tensor.detach().cpu().float().contiguous() for name, tensor in dictionary.tensors.items()}
+    numbers = {  # each its own memory: tied ones are refused by safetensors
+        name: tensor.detach().cpu().float().contiguous().clone() for name, tensor in dictionary.tensors.items()
+    }
     save_file(numbers, folder / TENSORS_NAME)
     (folder / JSON_NAME).write_text(json.dumps(describe(dictionary), indent=1, sort_keys=True) + "\n")
 

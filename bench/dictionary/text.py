@@ -7,6 +7,7 @@ and ``.parquet`` (a ``text`` column), a directory that ``datasets`` saved, or th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -61,13 +62,25 @@ def _rows(name: str, path: Path) -> Iterable[Any]:
     if path.is_file() and path.suffix in LOADERS:
         return datasets.load_dataset(LOADERS[path.suffix], data_files=str(path), split="train")
     if path.is_dir():
-        return _saved(datasets.load_from_disk(str(path)))
+        with _told(path.name):
+            return _saved(datasets.load_from_disk(str(path)))
     if path.exists() or path.suffix or name.startswith((".", "/", "~")):
         raise TextError(
             f"{name}: no such text; use .txt, .json, .jsonl, .csv, .parquet, a datasets directory or hub name"
         )
     hub, _, split = name.partition("@")
-    return datasets.load_dataset(hub, split=split or "train", streaming=True)
+    with _told(name):
+        return datasets.load_dataset(hub, split=split or "train", streaming=True)
+
+
+@contextlib.contextmanager
+def _told(name: str) -> Iterator[None]:
+    """What a data set raises that is missing or broken, as a :class:`TextError`."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise TextError(f"{name} cannot be read as a data set: {first}") from error
 
 
 def _saved(found: Any) -> Iterable[Any]:

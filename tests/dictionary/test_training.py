@@ -157,3 +157,28 @@ def test_a_transcoder_learns_a_map_between_two_spaces():
     assert (dictionary.architecture, dictionary.activation, dictionary.reads) == ("transcoder", "topk", "mlp_in0")
     assert not dictionary.apply_b_dec_to_input and dictionary.d_out == 6
     assert trained.quality.explained_variance > 0.5
+
+
+def test_no_jumprelu_latent_starts_dead_or_always_active_however_large_the_mean():
+    x = DATA.x + 50 * torch.nn.functional.normalize(torch.ones(8), dim=0)
+    architecture = KINDS["jumprelu"](SHORT)
+    p = architecture.start(x, x)
+    share = architecture.parts(p, x, x, 1.0, torch.zeros(16, dtype=torch.bool)).active.double().mean(dim=0)
+    assert float(share.min()) > 0.1 and float(share.max()) < 0.5  # 1/4, but for tokens without a feature, all alike
+
+
+def test_a_revived_jumprelu_latent_gets_a_threshold_that_it_can_reach():
+    architecture = KINDS["jumprelu"](SHORT)
+    p = architecture.start(DATA.x, DATA.x)
+    p["log_threshold"][3] = 9.0
+    architecture.revive(p, torch.tensor([3]), torch.eye(8)[:1], torch.eye(8)[:1])
+    others = torch.arange(16) != 3
+    assert float(p["log_threshold"][3]) == pytest.approx(float(p["log_threshold"][others].mean()))
+    read = float(p["b_dec"] @ p["W_enc"][:, 3] + p["b_enc"][3])
+    assert read == pytest.approx(0.0, abs=1e-5)  # the mean token is at 0
+
+
+def test_resampling_ends_when_the_architecture_says():
+    for kind, last in (("relu", 20), ("jumprelu", 30)):
+        trainer = Trainer(KINDS[kind](SHORT), stream(), "stream0")
+        assert [step for step in range(1, 41) if trainer._resamples(step)] == list(range(5, last + 1, 5)), kind

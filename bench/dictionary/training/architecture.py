@@ -50,6 +50,8 @@ class Architecture(ABC):
     """Whether decoder rows are kept at norm 1."""
     apply_b_dec: ClassVar[bool] = True
     """Whether b_dec is taken off the input; never where a transcoder writes another space than it reads."""
+    resampled_until: ClassVar[float] = 0.5
+    """The share of the steps after which no latent is resampled any more."""
     revived: ClassVar[float] = 0.2
     """Norm of a resampled latent's encoder, as a share of the living ones' mean (Bricken et al. 2023)."""
 

@@ -29,7 +29,8 @@ class TrainingSettings:
     dead_after: int = 200_000
     """Tokens without activity after which a latent counts as dead."""
     resamplings: int = 4
-    """How often, evenly over the first half of the steps, dead latents start anew (architectures without aux-k)."""
+    """How often, evenly over the first half of the steps, dead latents start anew (architectures without aux-k); as
+    often after that as long as the architecture says."""
     bandwidth: float = 1e-3
     """Of JumpReLU's straight-through estimators."""
     coefficient: float | None = None

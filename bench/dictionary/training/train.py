@@ -118,7 +118,8 @@ class Trainer:
 
     def _resamples(self, step: int) -> bool:
         n = self.settings.resamplings
-        return n > 0 and step % max(1, self.settings.steps // (2 * n)) == 0 and 2 * step <= self.settings.steps
+        until = self.architecture.resampled_until * self.settings.steps
+        return n > 0 and step % max(1, self.settings.steps // (2 * n)) == 0 and step <= until
 
     # -- the decoder's norms
 
