@@ -23,6 +23,7 @@ ioi() { # all methods; controls of some; the curve over ranks; and a site that t
     run task=ioi variable=D method=das method.rank=1,2,4,8,16 $seeds "$@"
     run task=ioi variable=D method=difference_of_means,full_vector,linear_probe method.site=a3.h2@END $seeds \
         metric=$default,erasure,steering "$@"
+    bench score metric=interchange metric.within=template task=ioi variable=D $seeds $common "$@" > /dev/null
 }
 
 others() { # two more planted tasks
@@ -33,14 +34,12 @@ others() { # two more planted tasks
 pretrained() { # layer by layer, where the variable is read and at the end; trained methods with five seeds at the site
     model="model=hf model.id=$INTERPASSAY_MODEL model.name=tinystories-instruct-3m"
     at=method.position
-    plain=difference_of_means,full_vector,linear_probe
+    plain=difference_of_means,full_vector,linear_probe,random_rotation
     das="method=das method.steps=60"
-    checks=metric=interchange,random_model_gap,permuted_labels,wrong_causal_model
+    metrics=metric=$default,random_model_gap,permuted_labels,wrong_causal_model
     for cell in "task=gender variable=G $at=NAME,END" "task=ioi variable=D $at=S2,END"; do
-        run $model $cell method=$plain,random_rotation method.curve=layers "$@"
-        run $model $cell $das method.curve=layers "$@"
-        run $model $cell method=$plain,random_rotation $checks "$@"
-        run $model $cell $das $checks "$@"
+        run $model $cell method=$plain method.curve=layers $metrics "$@"
+        run $model $cell $das method.curve=layers $metrics "$@"
         run $model $cell method=random_rotation method.seed=1,2,3,4 "$@"
         run $model $cell $das method.seed=1,2,3,4 "$@"
     done

@@ -53,8 +53,8 @@ def write(
         for chart in charts(board):
             title = "_".join(filter(None, [board.task, board.model, chart.metric, chart.position]))
             (folder / "layers").mkdir(exist_ok=True)
-            name = re.sub(r"[^A-Za-z0-9.]+", "_", title).strip("_")
-            _replace(folder / "layers" / f"{name}.svg", svg(chart, title, f"{board.task} on {board.model}"))
+            file = re.sub(r"[^A-Za-z0-9.]+", "_", title).strip("_")
+            _replace(folder / "layers" / f"{file}.svg", svg(chart, title, f"{board.task} on {board.model}"))
     shown = [figure for figure in found if not figure.record.beside]
     others = sorted(path.name for path in folder.glob("*.html") if path.name != name)
     _replace(folder / name, page(frame, shown, ranks, note, looks, made, others))
