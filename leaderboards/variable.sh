@@ -18,7 +18,8 @@ run() { bench run "$@" $common > /dev/null; }
 
 ioi() { # all methods; controls of some; the curve over ranks; and a site that tells D and is not used: a decoy head
     run task=ioi variable=D $some $seeds $controls "$@"
-    run task=ioi variable=D,N $fitted,$trained $seeds "$@"
+    run task=ioi variable=D $fitted,$trained $seeds "$@"
+    run task=ioi variable=N $fitted,das $seeds "$@"
     run task=ioi variable=I $some $seeds metric=$default,told_apart "$@"
     run task=ioi variable=D method=das method.rank=1,2,4,8,16 $seeds "$@"
     run task=ioi variable=D method=difference_of_means,full_vector,linear_probe method.site=a3.h2@END $seeds \
@@ -26,10 +27,9 @@ ioi() { # all methods; controls of some; the curve over ranks; and a site that t
     bench score metric=interchange metric.within=template task=ioi variable=D,I $seeds $common "$@" > /dev/null
 }
 
-others() { # two more planted tasks
-    run task=entity_tracking variable=position,object $fitted,das $seeds "$@"
-    run task=hallucination variable=G,C $fitted,das $seeds "$@"
-}
+entities() { run task=entity_tracking variable=position,object $fitted,das $seeds "$@"; }
+
+hallucination() { run task=hallucination variable=G,C $fitted,das $seeds "$@"; }
 
 pretrained() { # layer by layer, where the variable is read and at the end; trained methods with five seeds at the site
     model="model=hf model.id=$INTERPASSAY_MODEL model.name=tinystories-instruct-3m"
@@ -45,9 +45,9 @@ pretrained() { # layer by layer, where the variable is read and at the end; trai
     done
 }
 
-ioi "$@" &
+{ ioi "$@" && hallucination "$@"; } &
 first=$!
-others "$@"
+entities "$@"
 [ -z "$INTERPASSAY_MODEL" ] || pretrained "$@"
 wait $first
 bench board "store=$store" out=leaderboards page=variable.html pictures=false > /dev/null
