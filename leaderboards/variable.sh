@@ -45,7 +45,7 @@ pretrained() { # layer by layer, where the variable is read and at the end; trai
     done
 }
 
-{ ioi "$@" && hallucination "$@"; } &
+(ioi "$@"; hallucination "$@") &
 first=$!
 entities "$@"
 [ -z "$INTERPASSAY_MODEL" ] || pretrained "$@"
