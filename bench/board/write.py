@@ -54,7 +54,7 @@ def write(
     for board in sections(frame):
         for chart in charts(board):
             title = "_".join(filter(None, [board.task, board.model, chart.metric, chart.position]))
-            _drawn(folder / "layers", title, svg(chart, title))
+            _drawn(folder / "layers", title, svg(chart, title, f"{board.task} on {board.model}"))
         if lines := sparsity(board):
             _drawn(folder / "sparsity", f"{board.task}_{board.model}", picture(lines, f"{board.task} on {board.model}"))
     shown = [figure for figure in found if not figure.record.beside]

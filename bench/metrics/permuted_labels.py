@@ -41,6 +41,7 @@ class PermutedLabels(Controlled):
 
     def views(self, data: VariableData, found: Declared, context: ScoreContext) -> tuple[VariableData, VariableData]:
         dealt = data.control(
+            f"permuted labels {context.seed}",
             labels_of=lambda split, labels: deal_labels(labels, context.seed),
             target_of=lambda target: np.random.default_rng([context.seed, 29, len(target)]).permutation(target),
             at=found.site,

@@ -31,7 +31,9 @@ class RandomModelGap(Controlled):
         key = ("randomised model", context.seed)
         if key not in context.shared:
             context.shared[key] = randomised(context.engine, context.seed)
-        return data.control(filtered=False), data.control(engine=context.shared[key], filtered=False, at=found.site)
+        return data.control("unfiltered", filtered=False), data.control(
+            f"randomised {context.seed}", engine=context.shared[key], filtered=False, at=found.site
+        )
 
     @classmethod
     def hand_case(cls) -> HandCase:

@@ -43,12 +43,13 @@ class WrongCausalModel(Controlled):
                 raise Undefined(
                     f"the task has no variable {self.wrong}; it has {', '.join(data.causal_model.variables)}"
                 )
-            return data, context.data_of(self.wrong).control(at=found.site)
+            return data, context.data_of(self.wrong).control("in place", at=found.site)
         tokens = data.tokens()
         if len(tokens) < 3:
             raise Undefined(f"an arbitrary mapping needs 3 answers; the task has {len(tokens)}")
         cycle = np.random.default_rng([context.seed, 31]).permutation(tokens)
-        return data, data.control(target_of=lambda target: derange(target, cycle), at=found.site)
+        name = f"wrong answers {context.seed}"
+        return data, data.control(name, target_of=lambda target: derange(target, cycle), at=found.site)
 
     def measure(self, explanation: Explanation, context: ScoreContext) -> Arrays:
         arrays = super().measure(explanation, context)

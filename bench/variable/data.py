@@ -172,10 +172,17 @@ class VariableData:
     # -- swaps
 
     def swap(self, split: str, place: Place, featurizer: Featurizer, kind: str = CAUSE) -> NDArray[np.int64]:
-        """``[m]``: what the model says on each pair with the featurizer's part taken from the source. 1 forward."""
+        """``[m]``: what the model says on each pair with the featurizer's part taken from the source. 1 forward.
+
+        Made once for all metrics that ask for it, and paid for by each.
+        """
         pairs, vectors = self.pairs(split, kind), self.vectors(split, place)
-        new = featurizer.swap(vectors[pairs.base], vectors[pairs.source])
-        return self.put(split, pairs.base, place, new)
+
+        def make() -> NDArray[np.int64]:
+            new = featurizer.swap(vectors[pairs.base], vectors[pairs.source])
+            return self.put(split, pairs.base, place, new)
+
+        return self.once(("swap", split, kind, place, featurizer.digest()), make)
 
     def put(self, split: str, rows: NDArray[np.int64], place: Place, new: Tensor) -> NDArray[np.int64]:
         """``[m]``: what the model says on these rows with ``new`` ``[m, d]`` at the place. 1 forward."""
@@ -249,11 +256,15 @@ class VariableData:
         """The same with the test split, for scoring."""
         return replace(self, visible=("train", "validation", "test"), _paid=set())
 
-    def control(self, **changes: Any) -> VariableData:
-        """The same prompts with another model, other labels or other targets, or at one place.
+    def control(self, name: str, **changes: Any) -> VariableData:
+        """The same prompts with another model, other labels or other targets, or at one place (no part of the name).
 
-        Shared with these are the vectors and the right answers, where the model is the same; all is paid for again.
+        Shared with these is what hangs on prompts and model alone, where the model is the same, and with all who ask
+        for a control of this name, which must say what is changed, everything; all is paid for again.
         """
-        same = ("answers", "tokens") if "engine" in changes else ("answers", "tokens", "vectors", "right")
-        known = {key: found for key, found in self._known.items() if key[0] in same}
+        same = ("answers", "tokens") if "engine" in changes else ("answers", "tokens", "vectors", "streams", "right")
+        known = self._known.setdefault(("control", name), ({}, 0.0, 0.0))[0]
+        for split in self.examples:  # so that what is recorded later is shared too
+            self._recorded(split), self._streams(split)
+        known |= {key: found for key, found in self._known.items() if key[0] in same and key not in known}
         return replace(self, _known=known, _paid=set(), **changes)

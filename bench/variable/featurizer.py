@@ -15,6 +15,7 @@ kind        tensors                                what is swapped
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,6 +81,14 @@ class Featurizer:
             return x * self._tensor("mask", x)
         found = x @ self._tensor("encoder", x).T
         return found * self._tensor("mask", x) if "mask" in self.tensors else found
+
+    def digest(self) -> str:
+        """The same for featurizers that swap the same, to the bit."""
+        found = hashlib.sha256(f"{self.kind} {self.d}".encode())
+        for name in sorted(self.tensors):
+            tensor = np.ascontiguousarray(self.tensors[name])
+            found.update(f" {name} {tensor.shape} ".encode() + tensor.tobytes())
+        return found.hexdigest()
 
     def _tensor(self, name: str, like: Tensor) -> Tensor:
         return torch.as_tensor(np.asarray(self.tensors[name]), dtype=like.dtype, device=like.device)

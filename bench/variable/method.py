@@ -38,6 +38,8 @@ class VariableMethod(Method):
     """Which places are looked through: ``stream``, ``heads``, ``mlp`` or ``neurons``."""
     site: str | None = None
     """A place by name (``stream3@END``), in place of the chosen one."""
+    position: str | None = None
+    """A named position, for a site that is chosen among the places there alone."""
     curve: str = field(default="none", metadata={"label": False})
     """``layers``: a featurizer at every place of the chosen position; ``positions``: of the chosen layer; ``all``."""
 
@@ -57,13 +59,14 @@ class VariableMethod(Method):
 
     def places(self, data: VariableData) -> list[Place]:
         """The places among which the site is chosen."""
-        if self.site is None:
-            return data.candidates(self.stream)
-        place = Place.parse(self.site)
-        data.widths.of(place)
-        if place.position not in data.positions():
-            raise PlaceError(f"no position {place.position!r}; the examples have {', '.join(data.positions())}")
-        return [place]
+        place = Place.parse(self.site) if self.site is not None else None
+        for position in filter(None, [self.position, place and place.position]):
+            if position not in data.positions():
+                raise PlaceError(f"no position {position!r}; the examples have {', '.join(data.positions())}")
+        if place is not None:
+            data.widths.of(place)
+            return [place]
+        return [p for p in data.candidates(self.stream) if self.position in (None, p.position)]
 
     def explain(self, job: Job) -> Handed:
         """See :meth:`bench.method.Method.explain`; one component per place, scored by its full swap."""

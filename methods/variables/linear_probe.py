@@ -50,7 +50,9 @@ class LinearProbe(Supervised):
         x = found.x[:, columns]
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=self.max_iter))
         cv = splits(found.y, found.column(self.group), self.folds)
-        search = GridSearchCV(model, {"logisticregression__C": PENALTIES}, cv=cv).fit(x, found.y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of variables with many values, names for one
+            search = GridSearchCV(model, {"logisticregression__C": PENALTIES}, cv=cv).fit(x, found.y)
         weights: Floats = np.zeros((found.n_values, len(columns)))
         scaler, regression = (step for _, step in search.best_estimator_.steps)
         weights[: len(regression.coef_), columns] = regression.coef_ / scaler.scale_

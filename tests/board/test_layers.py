@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from types import SimpleNamespace
 
-from bench.board.page.layers import charts, svg
+from bench.board.page.layers import LINE, apart, charts, svg
 from bench.board.view import is_part, part_name
 
 
@@ -42,6 +42,32 @@ def test_every_line_is_named_and_higher_figures_are_drawn_higher():
     drawn = svg(charts(board(*rows))[0], "title")
     heights = [float(y) for _, y in re.findall(r"([\d.]+),([\d.]+)", re.search(r'points="([^"]+)"', drawn)[1])]
     assert heights == sorted(heights, reverse=True) and "a&lt;b" in drawn and "a<b" not in drawn
+
+
+def test_names_stand_apart_and_inside_of_the_picture():
+    assert apart([10.0, 200.0], 0.0, 300.0) == [10.0, 200.0]
+    assert apart([290.0] * 3, 0.0, 300.0) == [300.0 - 2 * LINE, 300.0 - LINE, 300.0]
+    assert apart([5.0, 5.0, 280.0, 299.0], 10.0, 300.0) == [10.0, 10.0 + LINE, 280.0, 299.0]
+
+
+def test_a_method_has_one_colour_in_all_pictures_whatever_its_rank():
+    rows = [row(f"{metric}[site=stream{n}@END]", score, method=method)
+            for metric, order in (("interchange", 1), ("probe_accuracy", -1)) for n in range(3)
+            for method, score in (("das", 0.5 + order * 0.4), ("pca", 0.5 - order * 0.4))]  # fmt: skip
+    colours = [re.findall(r'style="fill:(#\w+)">(\w+)<', svg(chart, "title")) for chart in charts(board(*rows))]
+    assert len(colours) == 2 and sorted(colours[0]) == sorted(colours[1]) and colours[0] != colours[1]
+    assert len({colour for colour, _ in colours[0]}) == 2
+
+
+def test_a_picture_of_one_position_does_not_name_it_again():
+    rows = [row("interchange", 0.5, f"{name}[position={at},steps=60]", f"stream{n}@{at}")
+            for name in ("das", "dbm") for at in ("END", "S2") for n in (0,)]  # fmt: skip
+    rows += [row(f"interchange[site=stream{n}@END]", 0.5, "das[position=END,steps=60]") for n in (1, 2)]
+    rows += [row(f"interchange[site=stream{n}@END]", 0.4, "pca[position=END]") for n in range(3)]
+    (found,) = charts(board(*rows))
+    assert sorted(found.lines) == ["das[steps=60]", "pca"]
+    (both,) = charts(board(*rows, *(row(f"interchange[site=stream{n}@END]", 0.4, "pca") for n in range(3))))
+    assert sorted(both.lines) == ["das[position=END,steps=60]", "pca", "pca[position=END]"]
 
 
 def test_parts_are_told_from_headlines():

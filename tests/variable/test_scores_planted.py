@@ -50,6 +50,20 @@ def test_what_a_probe_reads_need_not_be_used(planted):
     assert planted.measured(Steering(), Means(site=DECOY), "D")[1][""] == pytest.approx(0.0, abs=0.5)
 
 
+def test_a_model_may_carry_a_variable_in_a_code_of_each_template_s_own():
+    """As seed 3 does, accepted on sources of the base's template: pairs within one, counted by hand, all hit."""
+    planted, method = Planted(IOI(), seed=3, sizes={**SIZES, "test": 120}), OracleSite()
+    _, every = planted.measured(Interchange(), method, "D")
+    arrays, within = planted.measured(Interchange(within="template"), method, "D")
+    data = planted.data("D").in_full()
+    rows, pairs, counted = data.rows("test"), data.pairs("test"), data.counted("test")
+    same = [rows[b]["template"] == rows[s]["template"] for b, s in zip(pairs.base, pairs.source, strict=True)]
+    assert arrays["cause.counted"].sum() == (np.array(same) & counted).sum() < counted.sum()
+    assert within[""] >= 0.98 and every[""] <= 0.7
+    with pytest.raises(Undefined, match="within=colour: the examples have"):
+        planted.measured(Interchange(within="colour"), method, "D")
+
+
 def test_erasing_and_steering_the_variable_shows_and_a_random_rotation_does_not(planted):
     _, lost = planted.measured(Erasure(), Means(site=SITE), "D")
     assert lost[""] > 0.3 and lost["of=logit_diff"] > 5

@@ -22,6 +22,8 @@ OWN_SCALE = ("above_control",)
 COLOURS = ("#0b5cad", "#b35900", "#2e7d32", "#8e24aa", "#c62828", "#00838f", "#6d4c41", "#546e7a")
 DASHES = ("", "6 3", "2 3")
 LINE = 13
+FIRST = ("interchange", "probe_accuracy")
+"""Metrics whose pictures come before those of others."""
 Point = tuple[float, float]
 
 
@@ -46,8 +48,21 @@ def charts(board: Section) -> list[Chart]:
     for (metric, position), methods in found.items():
         lines = {m: sorted(points.items()) for m, points in methods.items() if len(points) > 2}
         if lines:
-            kept.append(Chart(metric, position, lines))
-    return kept
+            kept.append(Chart(metric, position, _shortened(lines, position)))
+    return sorted(kept, key=lambda chart: FIRST.index(chart.metric) if chart.metric in FIRST else len(FIRST))
+
+
+def _shortened(lines: dict[str, list[Point]], position: str) -> dict[str, list[Point]]:
+    """The lines without the position in their names, which the picture tells, where that leaves them apart."""
+    short = {_without_position(name, position): points for name, points in lines.items()}
+    return short if len(short) == len(lines) else lines
+
+
+def _without_position(name: str, position: str) -> str:
+    """``das[steps=60]`` of ``das[position=END,steps=60]``."""
+    front, _, inside = name.rstrip("]").partition("[")
+    kept = [part for part in inside.split(",") if part and part != f"position={position}"]
+    return f"{front}[{','.join(kept)}]" if kept else front
 
 
 def _point(row: Row) -> tuple[str, str, float] | None:
@@ -68,13 +83,13 @@ def _without(metric: str) -> str:
     return rest + "]" if "[" in rest else rest
 
 
-def svg(chart: Chart, title: str) -> str:
-    """A picture that stands by itself."""
+def svg(chart: Chart, title: str, of: str = "") -> str:
+    """A picture; one that stands by itself says of which task and model it is."""
     values = [y for points in chart.lines.values() for _, y in points]
     layers = [x for points in chart.lines.values() for x, _ in points]
     low, high = around([*values, 0.0, 1.0] if all(0 <= v <= 1 for v in values) else values)
     x, y = Axis(min(layers), max(layers), LEFT, WIDTH - RIGHT), Axis(low, high, HEIGHT - BOTTOM, TOP)
-    parts = [*_axes(x, y, sorted(set(layers)), chart), *_drawn(chart.lines, x, y)]
+    parts = [*_axes(x, y, sorted(set(layers)), chart, of), *_drawn(chart.lines, x, y)]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(title)}" width="{WIDTH}"'
         f' height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="system-ui, sans-serif" font-size="10.5"'
@@ -82,7 +97,7 @@ def svg(chart: Chart, title: str) -> str:
     )
 
 
-def _axes(x: Axis, y: Axis, layers: Sequence[float], chart: Chart) -> Iterator[str]:
+def _axes(x: Axis, y: Axis, layers: Sequence[float], chart: Chart, of: str) -> Iterator[str]:
     for at in y.ticks(5):
         yield f'<path d="M{LEFT} {y(at):.1f}H{WIDTH - RIGHT}" stroke="#8886" fill="none"/>'
         yield f'<text text-anchor="end" x="{LEFT - 6}" y="{y(at) + 4:.1f}">{label(at)}</text>'
@@ -92,21 +107,34 @@ def _axes(x: Axis, y: Axis, layers: Sequence[float], chart: Chart) -> Iterator[s
     where = f" at {chart.position}" if chart.position else ""
     middle = (LEFT + WIDTH - RIGHT) / 2
     yield f'<text text-anchor="middle" x="{middle}" y="{HEIGHT - 6}">{escape(f"stream entering layer{where}")}</text>'
-    yield f'<text x="{LEFT}" y="{TOP - 10}">{escape(chart.metric)}</text>'
+    yield f'<text x="{LEFT}" y="{TOP - 10}">{escape(", ".join(filter(None, [chart.metric, of])))}</text>'
 
 
 def _drawn(lines: Mapping[str, Sequence[Point]], x: Axis, y: Axis) -> Iterator[str]:
+    """Each method has the same colour in all pictures of a board; names stand beside the ends, none upon another."""
+    looks = {name: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)])
+             for i, name in enumerate(sorted(lines))}  # fmt: skip
     order = sorted(lines, key=lambda name: (-lines[name][-1][1], name))
-    last = -math.inf
-    for i, name in enumerate(order):
-        colour, dash = COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]
+    ends = [y(lines[name][-1][1]) for name in order]
+    for name, end, at in zip(order, ends, apart(ends, TOP, HEIGHT - LINE / 2), strict=True):
+        colour, dash = looks[name]
         points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in lines[name])
-        end = y(lines[name][-1][1])
-        last = max(end, last + LINE, TOP + LINE * i / 2)
         yield (
             f'<polyline points="{points}" stroke="{colour}" stroke-width="1.8" fill="none"'
             f' stroke-dasharray="{dash}"><title>{escape(name)}</title></polyline>'
-            f'<path d="M{WIDTH - RIGHT + 2} {end:.1f}L{WIDTH - RIGHT + 12} {last:.1f}" stroke="{colour}"'
+            f'<path d="M{WIDTH - RIGHT + 2} {end:.1f}L{WIDTH - RIGHT + 12} {at:.1f}" stroke="{colour}"'
             f' stroke-width=".6" fill="none"/>'
-            f'<text x="{WIDTH - RIGHT + 15}" y="{last + 4:.1f}" fill="{colour}">{escape(name)}</text>'
+            f'<text x="{WIDTH - RIGHT + 15}" y="{at + 4:.1f}" style="fill:{colour}">{escape(name)}</text>'
         )
+
+
+def apart(ends: Sequence[float], top: float, bottom: float) -> list[float]:
+    """Heights for the names of lines that end at ``ends``, ascending: a line apart each, from ``top`` to ``bottom``
+    where they are not too many."""
+    found: list[float] = []
+    for end in ends:
+        found.append(max(end, found[-1] + LINE if found else top))
+    limit = max(bottom, top + LINE * (len(ends) - 1))
+    for i in reversed(range(len(found))):
+        found[i] = min(found[i], limit - LINE * (len(found) - 1 - i))
+    return found
