@@ -252,8 +252,9 @@ class VariableData:
     def control(self, **changes: Any) -> VariableData:
         """The same prompts with another model, other labels or other targets, or at one place.
 
-        Shared with these are the vectors and the right answers, where the model is the same; all is paid for again.
+        Shared with these are the vectors, the right answers and the dictionaries, where the model is the same; all is
+        paid for again.
         """
-        same = ("answers", "tokens") if "engine" in changes else ("answers", "tokens", "vectors", "right")
+        same = ("answers", "tokens", *(() if "engine" in changes else ("vectors", "right", "dictionary")))
         known = {key: found for key, found in self._known.items() if key[0] in same}
         return replace(self, _known=known, _paid=set(), **changes)
