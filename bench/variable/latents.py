@@ -40,7 +40,7 @@ def swapped(dictionary: Dictionary, base: Tensor, source: Tensor, mask: Tensor, 
     """``[n, d]``: ``base`` with the latents of ``mask`` ``[d_sae]`` from ``source``; differentiable in all three."""
     own, other = dictionary.encode(base), dictionary.encode(source)
     kept = dictionary.decode(own, base)
-    new = base + dictionary.decode(own + mask * (other - own), base) - kept
+    new = base + (dictionary.decode(own + mask * (other - own), base) - kept)  # nothing swapped is nothing changed
     return new + error * ((source - dictionary.decode(other, base)) - (base - kept)) if error else new
 
 

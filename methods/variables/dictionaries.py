@@ -48,10 +48,10 @@ ROWS = 32
 class OnLatents(VariableMethod):
     """Base of methods over the latents of a dictionary at the chosen site.
 
-    ``dictionary`` is one of :data:`MADE`, made with the smoke settings of :mod:`methods.dictionaries` (in smaller
-    batches) on all tokens but the first of the train prompts (those of validation are held out), without any label and
-    with the method's seed; or a folder in a layout of :mod:`bench.dictionary.formats`. A folder's site is the only one
-    that is looked at, and it is accepted as ``dictionary_file`` accepts it, on the train prompts.
+    ``dictionary`` is one of :data:`MADE`, made with the smoke settings of :mod:`methods.dictionaries` (in fewer and
+    smaller batches) on all tokens but the first of the train prompts (those of validation are held out), without any
+    label and with the method's seed; or a folder in a layout of :mod:`bench.dictionary.formats`. A folder's site is the
+    only one that is looked at, and it is accepted as ``dictionary_file`` accepts it, on the train prompts.
     """
 
     dictionary: str = "batchtopk"
@@ -61,7 +61,7 @@ class OnLatents(VariableMethod):
     """Active latents per token, of a dictionary that is made."""
     expansion: float = 4.0
     """Its latents per dimension of the site."""
-    dictionary_steps: int = 800
+    dictionary_steps: int = 300
     """Steps of its training."""
     dictionary_batch: int = field(default=256, metadata={"label": False})
     """Tokens of a step: the prompts of a task have a few thousand in all."""
@@ -114,8 +114,10 @@ class OnLatents(VariableMethod):
 
     def _made(self, data: VariableData, node: str, seed: int) -> Dictionary:
         cls = MADE[self.dictionary]
-        wanted = {"l0": self.l0, "expansion": self.expansion, "steps": self.dictionary_steps,
-                  "batch_size": self.dictionary_batch}  # fmt: skip
+        wanted: dict[str, Any] = {
+            "l0": self.l0, "expansion": self.expansion, "steps": self.dictionary_steps,
+            "batch_size": self.dictionary_batch,
+        }  # fmt: skip
         known = {f.name for f in fields(cls)}
         maker = cls(**{name: value for name, value in wanted.items() if name in known})
         job = Job(data.engine, lambda split: iter(()), {}, objective("logit_diff"), "", seed)
