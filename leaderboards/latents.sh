@@ -15,7 +15,7 @@ gap="$common metric=random_model_gap"
 # at one place: ranks as curves, trained featurizers, what the dictionary holds and misses, controls of the dictionary
 place() {
     what=$1; shift
-    bench run $what method=sae_latents,pca,random_rotation,full_vector,identity method.rank=null,1,2,4,8,16 $swaps "$@"
+    bench run $what method=sae_latents,pca,random_rotation,full_vector,identity method.rank=null,2,4,16 $swaps "$@"
     bench run $what method=das,dbm,dbm_pca,dbm_latents method.stream=stream method.rank=null,4 method.steps=100 $swaps "$@"
     bench run $what method=sae_latents method.chosen=all,none method.swap_error=false,true $swaps "$@"
     bench run $what method=sae_latents method.dictionary=random,frozen_decoder method.chosen=all $swaps "$@"
