@@ -54,7 +54,7 @@ def plan(
     found = submission.explanation
     method = MethodChoice(
         found.method.split("[")[0], board_label(submission), found.method_version, found.level,
-        {"submission": submission.digest}, track=found.track,
+        {"submission": submission.digest}, track=found.track, variable=found.extra.get("variable", ""),
     )  # fmt: skip
     first = baselines[0]
     cell = replace(first, method=method, key=explanation_key(identity(first.task, first.model, method)), scores=())
