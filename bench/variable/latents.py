@@ -58,7 +58,7 @@ class LatentFeaturizer(Featurizer):
         numbers = {name: tensor for name, tensor in self.tensors.items() if name not in OWN}
         try:
             found = of_description(self.words, numbers)
-        except (DictionaryError, TypeError, ValueError) as error:
+        except (DictionaryError, AttributeError, TypeError, ValueError) as error:
             raise FeaturizerError(f"the dictionary of a featurizer: {error}") from error
         object.__setattr__(self, "dictionary", found)
         _check(self)

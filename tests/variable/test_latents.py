@@ -17,6 +17,9 @@ from bench.method import Skip
 from bench.metric import ScoreContext, Undefined
 from bench.metrics.erasure import Erasure
 from bench.metrics.steering import Steering
+from bench.submit.featurizers import check_featurizers
+from bench.submit.limits import Rejected
+from bench.submit.tensors import read_tensors
 from bench.variable.declared import declared
 from bench.variable.featurizer import Featurizer, FeaturizerError
 from bench.variable.latents import LatentFeaturizer, living
@@ -185,6 +188,21 @@ def test_no_code_of_a_third_party_is_executed(tmp_path):
     with pytest.raises(DictionaryError, match="is a pickle"):
         SaeLatents(dictionary=str(folder)).fit(data_of(), HEAD, 0)
     assert not mark.exists()
+
+
+def test_it_can_be_handed_in_as_numbers_and_words():
+    dictionary = random_dictionary(D_HEAD)
+    explanation = _explanation(LatentFeaturizer.of(dictionary, np.ones(dictionary.d_sae)))
+    widths = {"n_layers": 2, "n_heads": 3, "d_model": 48, "d_head": D_HEAD, "d_mlp": 16}
+    check_featurizers(explanation, widths, ["V"])
+    read = read_tensors(explanation.files()[SCORES_NAME], others=True)
+    assert set(read) == {"scores", "0.mask", "0.W_enc", "0.W_dec", "0.b_enc", "0.b_dec"}
+    (described,) = explanation.extra["features"]
+    for more, said in (({"code": "import os"}, "expected an object"), ({"dictionary": "import os"}, "no JSON object"),
+                       ({"rank": 3}, "rank: is 3"), ({"d": 7}, "16 dimensions; 7 are needed")):  # fmt: skip
+        other = replace(explanation, extra={**explanation.extra, "features": [{**described, **more}]})
+        with pytest.raises(Rejected, match=said):
+            check_featurizers(other, widths, ["V"])
 
 
 @pytest.mark.parametrize(("change", "message"), [
