@@ -49,3 +49,20 @@ def test_all_latents_and_the_error_are_the_full_vector_and_none_of_either_is_not
     both = score(board, task, metric, "sae_latents", chosen="all", swap_error=True)
     assert both == score(board, task, metric, "full_vector")
     assert score(board, task, metric, "sae_latents", chosen="none") == score(board, task, metric, "identity")
+
+
+def test_what_a_dictionary_holds_and_misses_of_a_variable(board):
+    whole = score(board, D, "interchange", "full_vector")
+    holds = score(board, D, "interchange", "sae_latents", chosen="all")
+    assert holds > 0.9 * whole
+    assert score(board, D, "interchange", "sae_latents", chosen="none", swap_error=True) < 0.1
+    for control in ("random", "frozen_decoder"):
+        assert score(board, D, "interchange", "sae_latents", chosen="all", dictionary=control) <= holds
+    assert score(board, D, "interchange", "sae_latents", chosen="all", dictionary="random") < 0.9 * holds
+
+
+def test_where_two_variables_pass_latents_are_above_the_whole_vector_and_below_a_subspace_that_is_trained(board):
+    whole = score(board, X, "disentangled", "full_vector")
+    latents = score(board, X, "disentangled", "sae_latents")
+    trained = score(board, X, "disentangled", "dbm_latents", steps=100)
+    assert whole < latents < trained < score(board, X, "disentangled", "das", steps=100)
