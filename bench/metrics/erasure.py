@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.explanation import Explanation
 from bench.metric import Arrays, HandCase, ScoreContext, Undefined
-from bench.metrics.swaps import MIN_PAIRS, Swaps
+from bench.metrics.swaps import MIN_PAIRS, Swaps, linear_only
 from bench.variable.answering import said_with
 from bench.variable.data import VariableData
 from bench.variable.declared import declared
@@ -43,7 +43,7 @@ class Erasure(Swaps):
     draws: int = 5
 
     def measure(self, explanation: Explanation, context: ScoreContext) -> Arrays:
-        found = declared(explanation)
+        found = linear_only(declared(explanation))
         data = context.data_of(found.variable)
         for split in ("train", "test"):
             data.prefetch(split, list(found.features))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.explanation import Explanation
 from bench.metric import Arrays, Metric, ScoreContext, Undefined
 from bench.variable.data import VariableData
-from bench.variable.declared import declared
+from bench.variable.declared import Declared, declared
 from bench.variable.pairs import CAUSE, ISOLATE
 
 MIN_PAIRS = 20
@@ -97,6 +97,13 @@ def nothing_to_isolate(data: VariableData, split: str = "test") -> str:
         f"the {n} {split} examples with the same value of {name} have the same answer: {name} alone makes the answer,"
         f" and there is nothing to isolate it from"
     )
+
+
+def linear_only(found: Declared) -> Declared:
+    """The same; raises :class:`Undefined` where a featurizer has no part of a difference."""
+    if others := [str(place) for place, featurizer in found.features.items() if not featurizer.linear]:
+        raise Undefined(f"the featurizer at {others[0]} is not linear: a difference of vectors has no part in it")
+    return found
 
 
 def permuted_targets(arrays: Arrays, kind: str, seed: int) -> NDArray[np.float64]:

@@ -12,6 +12,8 @@ from bench.submit.limits import Rejected, shown
 PLACE = f"{JSON_NAME}: extra"
 DECLARED = ("variable", "site", "rank", "features")
 DESCRIBED = ("site", "kind", "d", "rank")
+DICTIONARY = "dictionary"
+"""What a featurizer of latents says beside those: the words of its dictionary."""
 POSITION = re.compile(r"\w{1,30}([+-]\d{1,3})?", re.ASCII)
 
 
@@ -51,7 +53,8 @@ def _described(extra: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise Rejected(f"{PLACE}: features", f"is {shown(features)}, no list")
     for index, one in enumerate(features):
         where = f"{PLACE}: features[{index}]"
-        if not isinstance(one, dict) or set(one) != set(DESCRIBED):
+        names = {*DESCRIBED, DICTIONARY} if isinstance(one, dict) and one.get("kind") == "latents" else set(DESCRIBED)
+        if not isinstance(one, dict) or set(one) != names:
             raise Rejected(where, f"is {shown(one)}; expected an object of {', '.join(DESCRIBED)}")
         if type(one["d"]) is not int or not all(isinstance(one[name], str) for name in ("site", "kind")):
             raise Rejected(where, "needs texts for site and kind, and a whole number for d")

@@ -18,7 +18,7 @@ from bench.submit.limits import MAX_FILE, MAX_HEADER, Rejected, shown
 TENSOR = "scores"
 
 
-OTHER = re.compile(r"[0-9]{1,4}\.[a-z_.]{1,40}")
+OTHER = re.compile(r"[0-9]{1,4}\.[A-Za-z_.]{1,40}")
 """What else may be there, in tracks that hand over more than scores: a tensor of one of several featurizers."""
 Arrays = dict[str, NDArray[np.float32]]
 

@@ -262,7 +262,7 @@ class VariableData:
         Shared with these is what hangs on prompts and model alone, where the model is the same, and with all who ask
         for a control of this name, which must say what is changed, everything; all is paid for again.
         """
-        same = ("answers", "tokens") if "engine" in changes else ("answers", "tokens", "vectors", "streams", "right")
+        same = ("answers", "tokens") if "engine" in changes else ("answers", "tokens", "vectors", "streams", "right", "dictionary")
         known = self._known.setdefault(("control", name), ({}, 0.0, 0.0))[0]
         for split in self.examples:  # so that what is recorded later is shared too
             self._recorded(split), self._streams(split)

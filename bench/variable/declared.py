@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bench.explanation import Explanation, ExplanationError
 from bench.variable.featurizer import KINDS, Featurizer, FeaturizerError
+from bench.variable.latents import KIND, LatentFeaturizer
 from bench.variable.places import Place, PlaceError
 
 
@@ -42,8 +43,8 @@ def declared(explanation: Explanation) -> Declared:
 
 def _featurizer(explanation: Explanation, number: int, described: dict[str, object]) -> Featurizer:
     kind, d = str(described["kind"]), int(str(described["d"]))
-    if kind not in KINDS:
-        raise FeaturizerError(f"feature {number}: kind {kind!r} is none of {', '.join(KINDS)}")
+    if kind not in (*KINDS, KIND):
+        raise FeaturizerError(f"feature {number}: kind {kind!r} is none of {', '.join((*KINDS, KIND))}")
     start = f"{number}."
     tensors = {name[len(start) :]: t for name, t in explanation.tensors.items() if name.startswith(start)}
-    return Featurizer(kind, d, tensors)
+    return LatentFeaturizer.described(described, tensors) if kind == KIND else Featurizer(kind, d, tensors)

@@ -11,6 +11,9 @@ kind        tensors                                what is swapped
 ``mask``    mask [d]                               coordinates (neurons)
 ``linear``  encoder [k, d], decoder [d, k], mask?  a subspace; orthogonal where D is E's transpose
 ==========  =====================================  =========================================================
+
+Latents of a sparse dictionary (``latents``), which are not linear and cannot be inverted, are in
+:mod:`bench.variable.latents`.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -42,12 +45,18 @@ class FeaturizerError(ValueError):
 class Featurizer:
     """A part of the vectors ``[..., d]`` at one place."""
 
+    linear: ClassVar[bool] = True
+    """Whether a swap's change is a linear map of source - base: :meth:`part`."""
     kind: str
     d: int
     tensors: Mapping[str, Floats] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check(self)
+
+    def description(self) -> dict[str, Any]:
+        """All but the numbers, as plain values."""
+        return {"kind": self.kind, "d": self.d, "rank": self.rank}
 
     @property
     def rank(self) -> int:
@@ -118,11 +127,16 @@ def check(featurizer: Featurizer) -> None:
     if not set(needed) <= names <= {*needed, *allowed}:
         raise FeaturizerError(f"a {featurizer.kind} featurizer has the tensors {', '.join(needed) or 'none'}; "
                               f"these are {', '.join(sorted(names)) or 'none'}")  # fmt: skip
-    for name, tensor in featurizer.tensors.items():
+    check_numbers(featurizer.tensors)
+    _check_shapes(featurizer)
+
+
+def check_numbers(tensors: Mapping[str, Floats]) -> None:
+    """Raise :class:`FeaturizerError` where a tensor is not finite float32."""
+    for name, tensor in tensors.items():
         if tensor.dtype != np.float32 or not np.isfinite(tensor).all():
             raise FeaturizerError(f"{name} must be finite float32; it is {tensor.dtype} with "
                                   f"{int((~np.isfinite(tensor)).sum())} other values")  # fmt: skip
-    _check_shapes(featurizer)
 
 
 def _check_shapes(featurizer: Featurizer) -> None:

@@ -113,6 +113,6 @@ def handed(
     described: list[dict[str, Any]] = []
     for number, (place, featurizer) in enumerate(features):
         tensors |= {f"{number}.{name}": tensor for name, tensor in featurizer.tensors.items()}
-        described.append({"site": str(place), "kind": featurizer.kind, "d": featurizer.d, "rank": featurizer.rank})
+        described.append({"site": str(place), **featurizer.description()})
     extra = {"variable": variable, "site": str(chosen), "rank": described[0]["rank"], "features": described}
     return Handed(tuple(map(str, places)), values, tensors, extra)

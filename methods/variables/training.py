@@ -29,6 +29,10 @@ class Part(nn.Module):
     def forward(self, change: Tensor) -> Tensor:
         """``[n, d]``: the part of ``change`` ``[n, d]``."""
 
+    def swap(self, base: Tensor, change: Tensor) -> Tensor:
+        """``[n, d]``: ``base`` with the part of the source, base + ``change``."""
+        return base + self(change)
+
     @abstractmethod
     def featurizer(self) -> Featurizer:
         """What is handed over, masks made binary."""
@@ -167,7 +171,7 @@ class Pairs:
 
     def loss_on(self, index: Tensor, part: Part) -> Tensor:
         """The same of the pairs at ``index``."""
-        new = self.base[index] + part(self.change[index])
+        new = part.swap(self.base[index], self.change[index])
         logits = self.data.logits("train", self.rows[index.numpy()], self.place, new, grad=True)
         return cross_entropy(logits.float(), self.target[index].to(logits.device)).to(new.device)
 
