@@ -45,10 +45,13 @@ def make_plan(
     ``one_level``: the call names ``method.level``, so baselines keep it; else they take the level of every other row.
     """
     drafts = [draft for config in configs for draft in _drafts(config, registries)]
+
+    def choose(config: Mapping[str, Any]) -> MethodChoice:
+        return make_method(config, registries)
+
     if not one_level:
-        drafts = spread_baselines(drafts)
-    known = set(registries.methods.names())
-    drafts, notes = add_baselines(drafts, lambda config: make_method(config, registries), known)
+        drafts = spread_baselines(drafts, choose)
+    drafts, notes = add_baselines(drafts, choose, set(registries.methods.names()))
     unique = {(cell.key, cell.settings.store): cell for cell in reversed(drafts)}  # the first one stays
     places = dict.fromkeys((cell.key, cell.settings.store) for cell in drafts)
     cells = [with_scores(unique[place], metrics, registries) for place in places]
