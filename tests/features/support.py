@@ -53,7 +53,8 @@ def some(engine):
         dictionary("m0", d, seed=2, activation="topk", k=3),
         dictionary("stream1", d, seed=3, activation="jumprelu", scaling="layer_norm"),
         dictionary("a1", wide, seed=4, scaling="constant", scale=1.7),
-        dictionary("m1", d, seed=5, architecture="transcoder", reads="mlp_in1", apply_b_dec_to_input=False, W_skip=True),
+        dictionary("m1", d, seed=5, architecture="transcoder", reads="mlp_in1", apply_b_dec_to_input=False,
+                   W_skip=True),
         dictionary("stream2", d, seed=6, scaling="constant_norm"),
     ]).on(engine)  # fmt: skip
 

@@ -100,7 +100,7 @@ def test_names_are_in_order_and_an_explanation_gives_the_latents_back():
                         extra=parts.extra, tensors=parts.tensors)  # fmt: skip
     assert declared(found).digest == latents.digest
     assert declared(found).digest != Latents([dictionary("m1", 32, n=2), dictionary("attn0", 32, n=1)]).digest
-    with pytest.raises(ExplanationError, match="lacks W_enc"):
+    with pytest.raises(ExplanationError, match="lacks W_dec, W_enc"):
         declared(Explanation("feature", parts.components, parts.scores, "t", "1", "m", "", "x", "1", "other",
                              extra=parts.extra))  # fmt: skip
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.data import batches
+from bench.dictionary.files import handed as hand_over
 from bench.dictionary.files import save
 from bench.dictionary.formats import save_saelens
 from bench.engine import Engine
@@ -12,7 +12,6 @@ from bench.engine.sites import Site
 from bench.explanation import Explanation
 from bench.features.attribution import entrances
 from bench.features.circuits import run_kept, states
-from bench.features.declared import declared
 from bench.features.latents import Latents
 from bench.method import Skip
 from methods.attribution.atp import Atp
@@ -33,10 +32,6 @@ class Fixed:
     @staticmethod
     def scores(method, job, latents):
         return method.of_latents(job, latents)
-
-
-def by_name(latents, scores):
-    return dict(zip(latents.names, scores, strict=True))
 
 
 @pytest.mark.parametrize("model", ["gpt2", "gemma2", "opt"])
@@ -76,7 +71,7 @@ def test_whatever_the_dictionary_latents_and_error_sum_to_atp_of_the_mlp(at):
 
 
 def test_on_a_linear_path_attribution_is_the_exact_effect():
-    """The last residual feeds a norm, which is frozen to a linear map: then every latent's effect is its share."""
+    """Without the final norm all behind the last MLP is linear: then every latent's effect is its share."""
     engine = engine_of("gpt2")
     engine.model.transformer.ln_f = torch.nn.Identity()
     linear = Engine(engine.model, check=False)
@@ -172,11 +167,9 @@ def test_files_of_any_layout_and_explanations_of_the_store_are_read(tmp_path):
     own, theirs, handed = (dictionary(site, 32, seed=i) for i, site in enumerate(("m0", "m1", "attn0")))
     save(own, tmp_path / "own")
     save_saelens(theirs, tmp_path / "theirs", "tiny")
-    from bench.dictionary.files import handed as hand_over
-
     parts = hand_over(handed, 0.5)
-    explanation = Explanation("dictionary", parts.components, np.float32(parts.scores), "t", "1", "m", "", "x", "1", "other",
-                              track="dictionary", extra=parts.extra, tensors=parts.tensors)  # fmt: skip
+    explanation = Explanation("dictionary", parts.components, np.float32(parts.scores), "t", "1", "m", "", "x", "1",
+                              "other", track="dictionary", extra=parts.extra, tensors=parts.tensors)  # fmt: skip
     (tmp_path / "stored").mkdir()
     for name, data in explanation.files().items():
         (tmp_path / "stored" / name).write_bytes(data)
@@ -235,7 +228,5 @@ def test_a_budget_skips_before_the_sweep():
     with pytest.raises(Skip, match="may need"):
         FeaturePatching(dictionaries="neurons@n0", budget=10).explain(here(engine))
     assert engine.cost.forwards == 0
-    with pytest.raises(ValueError, match="flat|no gradient"):
+    with pytest.raises(ValueError, match="every score would be 0"):
         FeatureAtp(objective="kl")
-    assert next(batches(rows(), "other", 3)) is not None
-    assert declared is not None
