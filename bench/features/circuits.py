@@ -62,7 +62,7 @@ def mean_states(engine: Engine, latents: Latents, batches: Iterable[Batch]) -> S
         found = states(engine, latents, batch.clean)
         mask = batch.clean.mask
         added = [[x[mask].double().sum(dim=0) for x in (state.codes, state.error)] for state in found]
-        sums = [[a + b for a, b in zip(*pair, strict=True)] for pair in zip(sums, added, strict=True)] if sums else added
+        sums = [[x + y for x, y in zip(a, b, strict=True)] for a, b in zip(sums, added, strict=True)] if sums else added
         count += int(mask.sum())
     return tuple(State(*((x / count).float()[None, None] for x in pair)) for pair in sums) if sums else None
 
