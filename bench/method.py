@@ -79,6 +79,9 @@ class Job:
     """The task's examples seen through one variable, for methods of the `variable` track."""
     readout_data: Callable[[], ReadoutData] = _no_readout
     """The task's examples as recorded streams, for methods of the `readout` track."""
+    shared: dict[Any, Any] = field(default_factory=dict)
+    """Results that the methods (and metrics) of one job share, by a key that names all that they depend on. Whoever
+    takes one pays its passes as if it had found it out."""
 
     @property
     def graph(self) -> ComponentGraph:

@@ -74,6 +74,10 @@ class ScoreContext:
     """The same method with the same seed on another view of the examples (other labels, other targets, another model):
     what controls of the `variable` track ask for. None where there is no method to run."""
 
+    on_model: Callable[[Engine], Explanation] | None = None
+    """The same method with the same seed on another model and the same examples: what controls of the `dictionary`
+    track ask for. None where there is no method to run."""
+
     def data_of(self, variable: str) -> VariableData:
         """The examples seen through one variable."""
         if self.variable_data is None:

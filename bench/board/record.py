@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from bench.metric import Measurement
 
+CURVE = ("site", "l0", "text")
+"""Parameters of dictionaries that say where on a curve one lies, and of what."""
 NATURAL = "natural"
 """The variant of a small model that was trained on the task alone: its circuit is measured, not planted."""
 
@@ -68,6 +70,10 @@ class CellRecord:
     """Of the task's causal model, in the `variable` track; with the site that was found and the subspace's rank."""
     site: str = ""
     rank: int | None = None
+    l0: float | None = None
+    """Active latents per token that a dictionary was asked for (of a file: that it declares)."""
+    control: bool = False
+    """Whether a dictionary is there to be held against."""
     beside: bool = False
     """Floor or ceiling on a submission's own examples: it has no row of its own."""
 
@@ -88,6 +94,15 @@ class CellRecord:
     def method_name(self) -> str:
         """The method's name without parameters."""
         return self.method.split("[")[0]
+
+    @property
+    def architecture(self) -> str:
+        """Of a dictionary: the method without its site, L0 and text, so what one line of a drawing has in common."""
+        if self.track != "dictionary":
+            return ""
+        name, _, inside = self.method.rstrip("]").partition("[")
+        kept = [part for part in inside.split(",") if part and part.partition("=")[0] not in CURVE]
+        return name + (f"[{','.join(kept)}]" if kept else "")
 
     def was_trained_on(self, metric: str, ablation: str) -> bool:
         """Whether the method was trained on the very metric (and ablation) that scores it."""

@@ -27,8 +27,9 @@ whether the model is planted; the score of each unit that was pooled; what to kn
 where to read about it, when, and whether it is of ``public truth`` or ``verified`` (all four empty for our own)."""
 FLOOR, CEILING = "random", "oracle"
 
-OF_TRACK = {"variable": ("variable", "site", "rank")}
-"""Columns that a track appends behind those: what was looked for, where, and in how many dimensions."""
+OF_TRACK = {"variable": ("variable", "site", "rank"), "dictionary": ("site", "architecture", "l0", "control")}
+"""Columns that a track appends behind those. What was looked for, where, and in how many dimensions; where, the method
+without its place on a curve, the L0 that was asked for (a number), and ``yes`` for what is there to be held against."""
 
 Key = tuple[Any, ...]
 
@@ -53,7 +54,7 @@ def rows_of(found: Sequence[Figure]) -> pd.DataFrame:
         if figure.status == "ok" and figure.record.method in (FLOOR, CEILING):
             places[(figure.record.method, *_place(figure))].append(figure)
     table = [_row(group, places) for group in groups.values()]
-    more = [name for names in OF_TRACK.values() for name in names]
+    more = list(dict.fromkeys(name for names in OF_TRACK.values() for name in names))
     frame = pd.DataFrame(table, columns=[*COLUMNS, *APPENDED, *more])
     order = sorted(range(len(table)), key=lambda i: _sort_key(table[i]))
     return frame.iloc[order].reset_index(drop=True)
@@ -132,7 +133,9 @@ def _mean(values: Sequence[float | None]) -> float:
 
 def _joined(values: Iterable[object]) -> str:
     """Each value once, in order; seeds may find different sites."""
-    return ";".join(dict.fromkeys(str(value) for value in values if value not in ("", None)))
+    shown = {True: "yes", False: ""}
+    texts = (f"{v:g}" if isinstance(v, float) else shown[v] if isinstance(v, bool) else str(v or "") for v in values)
+    return ";".join(dict.fromkeys(text for text in texts if text))
 
 
 def _reasons(group: list[Figure]) -> str:

@@ -18,7 +18,7 @@ Column = tuple[str, str]
 """Metric label and ablation."""
 FIRST = (
     "interchange", "area_log", "cpr_mib", "cmd_mib", "auroc", "average_precision", "sign_accuracy", "negative_recall",
-    "backup_recall",
+    "backup_recall", "kl_to_final",
 )  # fmt: skip
 PARTS = ("faithfulness",)
 """Metrics that are given in parts, not as one figure: they have no column of their own."""

@@ -16,6 +16,7 @@ from bench.board.figures import Load, figures
 from bench.board.markdown import markdown
 from bench.board.page import Looks, Provenance, page
 from bench.board.page.layers import charts, svg
+from bench.board.page.sparsity import picture, sparsity
 from bench.board.ranks import ranking
 from bench.board.record import CellRecord
 from bench.board.rows import OF_TRACK, rows_of
@@ -26,10 +27,11 @@ DIGITS = 10
 
 def write(
     records: Iterable[CellRecord], out: str | Path, load: Load | None = None, budget: float | None = None,
-    looks: Looks | None = None, made: Provenance | None = None,
+    looks: Looks | None = None, made: Provenance | None = None, name: str = "index.html",
 ) -> pd.DataFrame:  # fmt: skip
-    """Write ``<track>.csv``, ``_ranks.csv``, ``_random.csv`` and ``.md`` per track, and ``index.html``, into ``out``;
-    what is measured layer by layer also as pictures, ``layers/*.svg``.
+    """Write ``<track>.csv``, ``_ranks.csv``, ``_random.csv`` and ``.md`` per track, and the page ``name``, into
+    ``out``; what is measured layer by layer, or over L0, also as pictures, ``layers/*.svg`` and ``sparsity/*.svg``. The
+    page links to others beside it.
 
     ``budget`` leaves out methods that take more passes (forwards + backwards per example); Markdown and page say which.
     ``looks`` finds what the page's pictures of cells show, ``made`` says what made the boards. Returns the rows.
@@ -51,12 +53,19 @@ def write(
         _replace(folder / f"{track}.md", markdown(board, order, note, chance))
     for board in sections(frame):
         for chart in charts(board):
-            name = "_".join(filter(None, [board.task, board.model, chart.metric, chart.position]))
-            (folder / "layers").mkdir(exist_ok=True)
-            _replace(folder / "layers" / f"{re.sub(r'[^A-Za-z0-9.]+', '_', name).strip('_')}.svg", svg(chart, name))
+            title = "_".join(filter(None, [board.task, board.model, chart.metric, chart.position]))
+            _drawn(folder / "layers", title, svg(chart, title))
+        if lines := sparsity(board):
+            _drawn(folder / "sparsity", f"{board.task}_{board.model}", picture(lines, f"{board.task} on {board.model}"))
     shown = [figure for figure in found if not figure.record.beside]
-    _replace(folder / "index.html", page(frame, shown, ranks, note, looks, made))
+    others = sorted(path.name for path in folder.glob("*.html") if path.name != name)
+    _replace(folder / name, page(frame, shown, ranks, note, looks, made, others))
     return frame
+
+
+def _drawn(folder: Path, name: str, drawing: str) -> None:
+    folder.mkdir(exist_ok=True)
+    _replace(folder / f"{re.sub(r'[^A-Za-z0-9.]+', '_', name).strip('_')}.svg", drawing)
 
 
 def _own(board: pd.DataFrame, track: str) -> pd.DataFrame:

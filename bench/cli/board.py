@@ -3,6 +3,7 @@
 bench board                            leaderboards/<track>.csv, _ranks.csv, _random.csv, .md and index.html
 bench board budget=3 out=cheap         only methods of at most 3 passes (forwards + backwards per example)
 bench board pictures=false             a smaller page, without a picture of each cell's scores
+bench board page=variable.html         another page beside those that are there, with variable_made.json
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str]) -> int:
     """Write the boards; the exit code."""
-    _, overrides = only_overrides(arguments, "board", "store=, out= and budget=")
+    _, overrides = only_overrides(arguments, "board", "store=, out=, page= and budget=")
     registries = discover()
     with composer(overrides, registries) as hydra:
         config = hydra.config(overrides)
-    store = store_at(config["store"])
+    page, store = _page(config["page"]), store_at(config["store"])
     from bench.submit.standing import with_submissions
 
     try:
@@ -49,9 +50,10 @@ def main(arguments: Sequence[str]) -> int:
     stores = [store, Store(store_of(config["store"]))]
     looks = StoredLooks(stores, registries) if config["pictures"] else None
     made_by = provenance_of(_shown(stores, records))
-    table = write(records, config["out"], budget=budget, looks=looks, made=made_by)
+    table = write(records, config["out"], budget=budget, looks=looks, made=made_by, name=page)
     made = json.dumps(_made(store), indent=1, sort_keys=True) + "\n"
-    (Path(config["out"]) / "made.json").write_text(made, encoding="utf-8")
+    by = "made.json" if page == "index.html" else f"{page.removesuffix('.html')}_made.json"
+    (Path(config["out"]) / by).write_text(made, encoding="utf-8")
     print(f"{len(table)} rows of {len(records)} cells in {config['out']}")
     if budget is not None:
         print(within(records, budget))
@@ -62,6 +64,12 @@ def _budget(value: object) -> float | None:
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value >= 0):
         return value
     raise CallError(f"budget={value}: a number of passes (forwards + backwards per example) is needed")
+
+
+def _page(value: object) -> str:
+    if isinstance(value, str) and Path(value).name == value and value.endswith(".html") and len(value) > len(".html"):
+        return value
+    raise CallError(f"page={value}: the name of a page is needed, like index.html")
 
 
 def _shown(stores: Sequence[Store], records: Sequence[CellRecord]) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,8 @@
   bench regress task=ioi model.seed=0 metric=area_log     a part: also method=, data.seed=, ablation=
   bench regress out=DIRECTORY                      writes every row into regress.csv and regress.md
   bench regress --rerun seed=10,11,12,13,14        runs the methods again under new seeds, in store=results
-  bench regress --freeze store=results             freezes a store's planted cells into boards=leaderboards
+  bench regress --freeze store=results             freezes a store's planted cells into boards=leaderboards; what
+                                                   is frozen there of tracks that the store has nothing of stays
 
 Scoring again is deterministic, so a difference beyond the tolerance (bench/regress/tolerance.py) is `moved`, however
 small, and no noise excuses it. It is graded by what it does: only to single examples, to the figure (with the interval
@@ -29,7 +30,7 @@ from bench.harness.report import Report
 from bench.harness.store import Store
 from bench.registry import Registries, discover
 from bench.regress.freeze import Wanted
-from bench.regress.frozen import FOLDER, Frozen, FrozenCell, read, write
+from bench.regress.frozen import CELLS, FOLDER, Frozen, FrozenCell, joined, read, write
 
 FREEZE, RERUN = "--freeze", "--rerun"
 SEEDS = {"seed", "data.seed"}
@@ -89,7 +90,7 @@ def _freeze(config: Config, wanted: Wanted) -> int:
     store = store_at(config["store"])
     frozen = freeze(store, wanted, make_settings(config))
     folder = Path(config["boards"]) / FOLDER
-    size = write(frozen, folder)
+    size = write(joined(read(folder), frozen) if (folder / CELLS).is_file() else frozen, folder)
     measured = sum(len(cell.scores) for cell in frozen.cells)
     print(f"{len(frozen.cells)} explanations and {measured} measurements in {folder}: {size / 1000:.0f} kB")
     return _say_stale(frozen, Path(config["boards"]))
@@ -125,17 +126,19 @@ def _rescore(config: Config, wanted: Wanted, named: set[str], registries: Regist
     found = [change for r in now for change in changes(r.record, r.frozen.scores, r.scores, r.dtype, r.problem)]
     table = frame(judge(found))
     old = stale(frozen, boards)
-    said = text(table, old, _notes(config, cells))
+    said = text(table, old, _notes(config, cells, registries))
     print(said, end="")
     if "out" in named:
         write_report(table, Path(config["out"]), said)
     return 1 if old or set(table.status) & {MOVED, MISSING} else 0
 
 
-def _notes(config: Config, cells: Sequence[FrozenCell]) -> list[str]:
-    """Default metrics that nothing frozen holds."""
+def _notes(config: Config, cells: Sequence[FrozenCell], registries: Registries) -> list[str]:
+    """Default metrics of what is frozen that nothing frozen holds."""
     held = {score.metric for cell in cells for score in cell.scores}
-    more = [name for name in config["metric"].get("bundle", []) if name not in held]
+    tracks = {cell.record["track"] for cell in cells}
+    asked = [name for name in config["metric"].get("bundle", []) if name not in held]
+    more = [name for name in asked if registries.metrics.load(name).track in tracks]
     return (
         [f"not frozen, so not held: {', '.join(more)} (`bench regress --freeze` takes what a store has)"]
         if more

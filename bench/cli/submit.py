@@ -33,7 +33,8 @@ from bench.harness.planning import make_metrics
 from bench.registry import Registries, discover
 from bench.submit import checking, fit, mib
 from bench.submit.archive import read_file
-from bench.submit.graphs import CONFIG, graph_of_directory
+from bench.submit.featurizers import check_featurizers
+from bench.submit.graphs import CONFIG, graph_of_directory, widths_of_config
 from bench.submit.json_text import parse
 from bench.submit.limits import Rejected, shown
 
@@ -64,8 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     found = [(path, *_checked(Path(path), overrides, registries)) for path in positionals]  # all, before any is scored
     if flags == [CHECK]:
         for path, submission, _ in found:
-            count, level = len(submission.explanation.components), submission.explanation.level
-            print(f"{path}: in order, {count:,} {level} scores of {submission.explanation.method}")
+            print(f"{path}: in order, {_said(submission.explanation)} of {submission.explanation.method}")
         return 0
     return max(_score(submission, model, overrides, registries) for _, submission, model in found)
 
@@ -79,10 +79,21 @@ def _checked(path: Path, overrides: Sequence[str], registries: Registries) -> tu
         task, model = _choose(submission.explanation, overrides, registries)
         own = [n for n in registries.methods.names() if registries.methods.entry(n).distribution == "interpassay"]
         fit.check_names(submission.explanation, task.version, task.counterfactuals, model["revision"], own)
-        fit.check_graph(submission.explanation, _graph(model))
+        if submission.explanation.track == "variable":
+            variables = task.causal_model.variables
+            check_featurizers(submission.explanation, widths_of_config(_configuration(model)), variables)
+        else:
+            fit.check_graph(submission.explanation, _graph(model))
     except Rejected as error:
         raise CallError(f"{path}: refused: {error}") from error
     return submission, model["overrides"]
+
+
+def _said(found: Explanation) -> str:
+    """What was handed in, in a few words."""
+    if found.track == "variable":
+        return f"the variable {found.extra['variable']} at {found.extra['site']}"
+    return f"{len(found.components):,} {found.level} scores"
 
 
 def _choose(found: Explanation, overrides: Sequence[str], registries: Registries) -> tuple[Any, dict[str, Any]]:
@@ -113,6 +124,15 @@ def _config(overrides: Sequence[str], registries: Registries) -> Config:
         return hydra.config(words)
 
 
+def _configuration(model: Mapping[str, Any]) -> Any:
+    """The JSON of a model's configuration."""
+    if Path(model["path"]).is_dir():
+        return parse(read_file(Path(model["path"]) / CONFIG), CONFIG, nan=True)
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(model["path"], revision=model["revision"], trust_remote_code=False).to_dict()
+
+
 def _graph(model: Mapping[str, Any]) -> Any:
     """The graph of a directory from its configuration; of a hub's model as ``transformers`` reads it."""
     if Path(model["path"]).is_dir():
@@ -140,6 +160,7 @@ def _score(submission: checking.Submission, model: list[str], overrides: Sequenc
     words = [
         *overrides, *model, f"task={found.task}", f"task.counterfactual={found.counterfactual}", "method=random",
         f"method.level={found.level}", f"data.seed={seed}",
+        *([f"variable={found.extra['variable']}"] if found.track == "variable" else []),
     ]  # fmt: skip
     config = _config(words, registries)
     config["store"] = str(scoring.store_of(config["store"]))

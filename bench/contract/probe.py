@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ def probe(overrides: list[str], home: Path) -> Found:
     """Everything that the clauses need to know; ``problem`` where the method could not be run at all."""
     import bench.engine  # noqa: F401 - torch makes a folder on the way; a method that imports it is not to blame
     from bench.contract.opening import exact_effects, job_on, open_cell
+    from bench.explanation import TRACKS
+    from bench.harness.cells import with_variable
     from bench.harness.errors import CallError, reason
     from bench.registry import discover
 
@@ -52,13 +55,15 @@ def probe(overrides: list[str], home: Path) -> Found:
         raise
     except Exception as error:  # whatever the method does wrong is what is asked for here
         return {"problem": reason(error), "peeked": watch.peeked, "wrote": watch.wrote}
-    effects = exact_effects(job_on(opened))
+    track = TRACKS[cell.method.level]
+    effects = exact_effects(job_on(opened)).tolist() if track == "circuit" else []
     graph = opened.engine.graph
+    where = f"{with_variable(cell.task.name, cell.method.variable)} on {cell.model.called}"
     return {
-        "runs": runs, "effects": effects.tolist(), "nodes": list(graph.components), "n_edges": graph.n_edges,
+        "runs": runs, "effects": effects, "nodes": list(graph.components), "n_edges": graph.n_edges,
         "peeked": watch.peeked, "wrote": watch.wrote, "direct": runner.direct, "declared": runner.declared,
-        "level": cell.method.level, "stochastic": cell.method.seed is not None, "baseline": cell.method.baseline,
-        "on": f"{cell.task.name} on {cell.model.called}, {len(opened.examples['train'])} training examples",
+        "track": track, "level": cell.method.level, "stochastic": cell.method.seed is not None,
+        "baseline": cell.method.baseline, "on": f"{where}, {len(opened.examples['train'])} training examples",
     }  # fmt: skip
 
 
@@ -85,13 +90,14 @@ class _Runner:
     def __call__(self, seed: int, batch_size: int) -> Found:
         import torch
 
+        from bench.contract.handing import numbers
         from bench.contract.opening import job_on
         from bench.harness.choices import build
         from bench.harness.partners import partner_of
         from bench.registry import discover
 
         method = build("method", discover().methods.load(self.cell.method.name), self.cell.method.parameters)
-        job = job_on(self.opened, seed, batch_size, method.objective)
+        job = job_on(self.opened, seed, batch_size, method.objective, self.cell.method.variable)
         job.truth = self.opened.truth if method.needs_truth else None
         job.partner = partner_of(self.cell.method, self.cell.settings, self.opened.shared)
         if job.partner is not None:
@@ -100,18 +106,12 @@ class _Runner:
         np.random.seed(seed)
         job.engine.cost.reset()
         with _watched(self.watch):
-            scores = np.asarray(method.scores(job))
-        if scores.ndim == 2 and scores.shape[1:] == (len(method.position_axis().split(",")),):
-            scores = scores.sum(axis=1)  # as metrics read scores with a position axis
-        wanted = len(job.graph.names(method.level))
-        if scores.shape != (wanted,) or not np.issubdtype(scores.dtype, np.number):
-            raise ValueError(f"scores are {scores.dtype} {scores.shape}; expected numbers, one for each of {wanted}")
-        if not np.isfinite(scores).all():
-            raise ValueError(f"{int((~np.isfinite(scores)).sum())} scores are not finite")
+            handed = method.explain(job)
+        n, cost = job.n_examples["train"], replace(job.engine.cost)
+        parts = {name: part.tolist() for name, part in numbers(method, handed, job).items()}
         declared = method.passes(job.graph)
         self.declared = None if declared is None else [float(n) for n in declared]
-        n, cost = job.n_examples["train"], job.engine.cost
-        return {"scores": scores.astype(float).tolist(), "forwards": cost.forwards / n, "backwards": cost.backwards / n}
+        return {"parts": parts, "forwards": cost.forwards / n, "backwards": cost.backwards / n}
 
     def _called(self, *_: Any) -> None:
         self.direct += int(self.watch.active and not self._inside)

@@ -50,7 +50,7 @@ def arrays(dictionary: Dictionary) -> dict[str, NDArray[np.float32]]:
 
 def handed(dictionary: Dictionary, score: float, extra: Mapping[str, Any] | None = None) -> Handed:
     """An explanation's parts: one component, the site, scored by the explained variance that the maker saw."""
-    words = {"site": dictionary.site, "dictionary": describe(dictionary), **(extra or {})}
+    words = {"site": dictionary.site, "l0": dictionary.l0, "dictionary": describe(dictionary), **(extra or {})}
     return Handed((dictionary.site,), np.array([score]), arrays(dictionary), words)
 
 

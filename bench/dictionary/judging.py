@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ROWS = 16
 """Contexts of text per batch."""
+RECORDED, MOST = "dictionary activations to score", 2**27
+"""Of the job's shared results: what was recorded last to score on, and how many numbers of it are kept at most."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Material:
     length: int = 128
     """Tokens per context of text."""
     held_out: float = 0.1
-    """Only the last share of the contexts, which training on the same text leaves out; 1: all of them."""
+    """Only this share of the contexts, which training on the same text leaves out; 1: all of them."""
     skip: int = 1
     """First tokens of each row that are left as they are and not counted: attention sinks would drown the rest."""
 
@@ -63,15 +65,24 @@ def parts(context: ScoreContext, material: Material) -> Iterator[Part]:
         for batch in context.batches():
             yield Part(batch.clean, batch.index, _counted(batch.clean, material.skip), batch.answer)
         return
-    try:
-        rows = pack(context.engine.tokenizer, read_texts(material.text), material.length)
-        rows = rows if material.held_out >= 1 else split(rows, material.held_out).held_out
-    except TextError as error:
-        raise Undefined(str(error)) from error
+    rows = _packed(context, material)
     slots = torch.arange(len(rows)) * context.n_examples // len(rows)
     for some in torch.arange(len(rows)).split(ROWS):
         tokens = Tokens(rows[some], torch.ones_like(rows[some], dtype=torch.bool)).to(context.engine.device)
         yield Part(tokens, slots[some], _counted(tokens, material.skip), None)
+
+
+def _packed(context: ScoreContext, material: Material) -> Tensor:
+    """``[n, length]`` contexts of the text, read once for all metrics of a job."""
+    key = ("dictionary text", material)
+    if key not in context.shared:
+        try:
+            rows = pack(context.engine.tokenizer, read_texts(material.text), material.length)
+            context.shared[key] = rows if material.held_out >= 1 else split(rows, material.held_out).held_out
+        except TextError as error:
+            raise Undefined(str(error)) from error
+    found: Tensor = context.shared[key]
+    return found
 
 
 def _counted(tokens: Tokens, skip: int) -> Tensor:
@@ -110,6 +121,29 @@ def activations(engine: Engine, dictionary: Dictionary, tokens: Tokens) -> tuple
     return reads.read(found[wanted[0]]).float(), site.read(found[wanted[-1]]).float()
 
 
+def recorded(
+    context: ScoreContext, dictionary: Dictionary, material: Material
+) -> Iterator[tuple[Part, Tensor, Tensor]]:
+    """Rows with what the dictionary reads and is to write there; 1 forward per row.
+
+    The last ones are kept for the next dictionary of the job at the same site, up to :data:`MOST` numbers.
+    """
+    key = (dictionary.reads, dictionary.site, material, context.split, context.task, id(context.engine))
+    if context.shared.get(RECORDED, (None,))[0] == key:
+        yield from context.shared[RECORDED][2]
+        return
+    context.shared.pop(RECORDED, None)
+    kept: list[tuple[Part, Tensor, Tensor]] = []
+    size = 0
+    for part in parts(context, material):
+        found = (part, *activations(context.engine, dictionary, part.tokens))
+        size += found[1].numel() + found[2].numel()
+        kept = [*kept, found] if size <= MOST else []
+        yield found
+    if kept and size <= MOST:
+        context.shared[RECORDED] = key, context.engine, kept
+
+
 @dataclass(frozen=True)
 class Sums:
     """Per example, over its counted tokens; fp64."""
@@ -139,8 +173,7 @@ def _sums(dictionary: Dictionary, context: ScoreContext, material: Material) -> 
     n, wide = context.n_examples, dictionary.d_out
     total, table = torch.zeros(n, wide, dtype=torch.float64), torch.zeros(4, n, dtype=torch.float64)
     fired, shift = torch.zeros(dictionary.d_sae, dtype=torch.int64), None
-    for part in parts(context, material):
-        x, y = activations(context.engine, dictionary, part.tokens)
+    for part, x, y in recorded(context, dictionary, material):
         codes = dictionary.encode(x)
         error = (y - dictionary.decode(codes, x)).double().square().sum(dim=-1)
         on = (codes != 0) & part.counted[..., None]

@@ -8,8 +8,10 @@ and ``.parquet`` (a ``text`` column), a directory that ``datasets`` saved, or th
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,12 +117,19 @@ class Contexts:
     train: Tensor
     """``[n, length]``."""
     held_out: Tensor
-    """``[m, length]``: the text's end."""
+    """``[m, length]``: every tenth of them, or what the share is."""
 
 
 def split(rows: Tensor, share: float = 0.1) -> Contexts:
-    """The last ``share`` of the contexts (one at least) held out; raises :class:`TextError` for a single one."""
+    """A ``share`` of the contexts (one at least) held out, spread evenly; raises :class:`TextError` for a single one.
+
+    Not the text's end: files are often sorted, and then their end is another text. Which contexts are held out depends
+    on their numbers alone, so that what is trained on a text's beginning has seen none that are held out of all of it.
+    """
     if len(rows) < 2:
         raise TextError(f"the text fills {len(rows)} context; 2 are needed, one of them held out")
-    held = min(len(rows) - 1, max(1, round(len(rows) * share)))
-    return Contexts(rows[:-held], rows[-held:])
+    passed = [math.floor(n * share + 1e-9) for n in range(len(rows) + 1)]
+    held = torch.tensor([after > before for before, after in pairwise(passed)])
+    if not bool(held.any()):
+        held[-1] = True
+    return Contexts(rows[~held], rows[held])

@@ -119,7 +119,7 @@ def _run_cell(work: Work, opened: Opened, registries: Registries, store: Store, 
             save_outcome(cell, store, "failed", reason(error), trace=_trace(error))
             return
         details = {"accuracy": opened.accuracy, "kept": opened.kept, "n": len(opened.examples["test"])}
-        details |= _seen(explanation)
+        details |= seen(explanation)
         store.save_explanation(cell.key, explanation, {**description(cell), "status": "ok", "cost": cost, **details})
         shutil.rmtree(store.checkpoints(cell.key), ignore_errors=True)
     explanation = store.explanation(cell.key)
@@ -145,7 +145,7 @@ def explain(
         partner=partner_of(cell.method, cell.settings, opened.shared),
         progress=lambda done, total: tell("step", done=done, total=total),
         scratch=scratch, variable_data=lambda: opened.variable_data(cell.method.variable).seen_by_methods(),
-        readout_data=lambda: opened.readout_data().seen_by_methods(),
+        readout_data=lambda: opened.readout_data().seen_by_methods(), shared=opened.shared,
     )  # fmt: skip
     opened.engine.cost.reset()
     meter = Meter(cell.settings.device)
@@ -170,9 +170,9 @@ def _explanation(cell: Cell, method: Method, handed: Handed) -> Explanation:
     )  # fmt: skip
 
 
-def _seen(explanation: Explanation) -> Plain:
-    """What boards show of an explanation beside its figures: the site and rank of a variable."""
-    return {name: explanation.extra[name] for name in ("site", "rank") if name in explanation.extra}
+def seen(explanation: Explanation) -> Plain:
+    """What boards show of an explanation beside its figures: site and rank of a variable, the L0 of a dictionary."""
+    return {name: explanation.extra[name] for name in ("site", "rank", "l0", "control") if name in explanation.extra}
 
 
 def _of(score: Score) -> tuple[str, str, str]:

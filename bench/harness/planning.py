@@ -45,6 +45,7 @@ def make_plan(
     ``one_level``: the call names ``method.level``, so baselines keep it; else they take the level of every other row.
     """
     drafts = [draft for config in configs for draft in _drafts(config, registries)]
+    _check_variable(configs, drafts)
 
     def choose(config: Mapping[str, Any]) -> MethodChoice:
         return make_method(config, registries)
@@ -90,6 +91,17 @@ def make_settings(config: Mapping[str, Any]) -> Settings:
     return Settings(**{f.name: config[f.name] for f in fields(Settings)})
 
 
+def _check_variable(configs: Sequence[Mapping[str, Any]], drafts: Sequence[Cell]) -> None:
+    """Refuse a ``variable=`` that no method of the call takes notice of; beside those that do, others may stand."""
+    asked = sorted({str(config["variable"]) for config in configs if config.get("variable") is not None})
+    if asked and not any(cell.method.track == "variable" or cell.status == "failed" for cell in drafts):
+        tracks = sorted({f"{cell.method.name} ({cell.method.track})" for cell in drafts})
+        raise CallError(
+            f"variable={','.join(asked)}: no method of this call looks for a variable, only those of the variable track"
+            f" do; it has {', '.join(tracks[:8])}"
+        )
+
+
 # -- one cell
 
 
@@ -102,6 +114,9 @@ def _drafts(config: Mapping[str, Any], registries: Registries) -> Iterator[Cell]
     asked, known = config.get("variable"), task.causal_model.variables
     if asked is not None and str(asked) not in known:
         raise CallError(unknown(f"variable of {cell.task.name}", str(asked), known))
+    if not known:
+        reason = f"the causal model of {cell.task.name} has no variables"
+        yield replace(cell, status=cell.status or "skipped", reason=cell.reason or reason)
     for variable in known if asked is None else [str(asked)]:
         chosen = replace(cell.task, label=with_variable(cell.task.label, variable))
         method = replace(cell.method, variable=variable)

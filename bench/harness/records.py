@@ -59,6 +59,7 @@ def _record(store: Store, cell: Mapping[str, Any], scores: Collection[str] | Non
         n=cell.get("n", 0), forwards=cost.get("forwards"), backwards=cost.get("backwards"),
         seconds=cost.get("seconds"), measurements=tuple(m for _, m in measured),
         score_keys=tuple(key for key, _ in measured), site=cell.get("site", ""), rank=cell.get("rank"),
+        l0=cell.get("l0"), control=bool(cell.get("control")),
     )  # fmt: skip
 
 

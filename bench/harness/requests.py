@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from bench.harness.opening import accuracy, open_task
 from bench.metric import ScoreContext, Undefined
 from bench.registry import Registries
 from bench.variable.data import VariableData
+
+if TYPE_CHECKING:
+    from bench.engine import Engine
 
 Explain = Callable[[Cell, Opened], Explanation]
 LABEL = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<given>.*)\])?")
@@ -33,6 +36,7 @@ def answered(
         tasks=[name for name in registries.tasks.names() if name != cell.task.name],
         again=lambda draw, prompts, seed: again(cell, opened, draw, prompts, seed, explain),
         fitted=lambda data: fitted(cell, opened, data, explain),
+        on_model=lambda engine: on_model(cell, opened, engine, explain),
     )  # fmt: skip
 
 
@@ -41,10 +45,11 @@ def again(cell: Cell, opened: Opened, draw: int, prompts: bool, seed: bool, expl
     method = cell.method
     if seed and method.seed is not None:
         method = replace(method, seed=int(np.random.SeedSequence([method.seed, 1 + draw]).generate_state(1)[0]))
-    examples = dict(opened.examples)
+    there = opened
     if prompts:
-        examples["train"] = resampled(examples["train"], np.random.default_rng([opened.seed, draw]))
-    return explain(replace(cell, method=method), opened.with_examples(examples))
+        train = resampled(opened.examples["train"], np.random.default_rng([opened.seed, draw]))
+        there = opened.with_examples({**opened.examples, "train": train})
+    return explain(replace(cell, method=method), there)
 
 
 def fitted(cell: Cell, opened: Opened, data: VariableData, explain: Explain) -> Explanation:
@@ -53,6 +58,16 @@ def fitted(cell: Cell, opened: Opened, data: VariableData, explain: Explain) -> 
     there = opened.with_examples(opened.examples)
     there.engine, there.shared["variable", data.variable] = data.engine, data
     return explain(changed, there)
+
+
+def on_model(cell: Cell, opened: Opened, engine: Engine, explain: Explain) -> Explanation:
+    """The cell's method on another model; what is found out there is shared among those who look at that model."""
+    key = ("on another model", id(engine))
+    if key not in opened.shared:
+        opened.shared[key] = replace(
+            opened.with_examples(opened.examples), engine=engine
+        )  # keeps the engine, and its id
+    return explain(cell, opened.shared[key])
 
 
 def resampled(rows: list[dict[str, Any]], rng: np.random.Generator) -> list[dict[str, Any]]:

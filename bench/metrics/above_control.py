@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data import Tokens
 from bench.explanation import Explanation
 from bench.method import Skip
 from bench.metric import Arrays, HandCase, Metric, ScoreContext, Undefined
-from bench.readout.measure import MeasureError, number
+from bench.readout.measure import Floats, Measure, MeasureError, Sums, number
 from bench.readout.measures import MEASURE, named
+
+SHUFFLED = "shuffled"
 
 
 @dataclass
@@ -26,8 +29,13 @@ class AboveControl(Metric):
     examples, resampled together. Parts ``layer=`` are single streams or blocks. 0 is a measure that says no more than
     its control. Not all of it is of one scale: compare layers of one measure, not measures.
 
-    Source: the measures' own (:mod:`bench.readout.measures`). Higher is better.
-    Cost: as the measure's, per test example.
+    ``weights=shuffled``, which is no score, is the same figure on the weight-randomised model
+    (:mod:`bench.variable.randomised`; regressions are learnt anew on it, from the training prompts): what of it a
+    network of this shape owes to its prompts. A measure that is no higher than that says nothing of training, however
+    far it is above its control.
+
+    Source: the measures' own (:mod:`bench.readout.measures`); Heap et al. 2025, arXiv:2501.17727, for the shuffled
+    weights. Higher is better. Cost: twice the measure's, per test example.
     """
 
     name: ClassVar[str] = "above_control"
@@ -46,24 +54,32 @@ class AboveControl(Metric):
                 raise MeasureError(f"needs the components {', '.join(components)}")
             prompts = [batch.clean.to(context.engine.device) for batch in context.batches()]
             sums = measure.sums(context.engine, prompts, explanation.tensors)
+            shuffled = _shuffled(measure, explanation, context, prompts)
         except MeasureError as error:
             raise Undefined(str(error)) from error
         if not sums.bottom.any(axis=0).all():
             raise Undefined("a layer has nothing to measure on these examples")
         return {
             "sum": sums.top, "points.counted": sums.bottom, "layers": np.array([number(c) for c in components]),
-            "sign": np.array(measure.direction),
+            "sign": np.array(measure.direction), **shuffled,
         }  # fmt: skip
 
     def reduce(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> Mapping[str, NDArray[Any]]:
-        drawn = np.ones((1, len(arrays["sum"]))) if weights is None else weights
-        with np.errstate(invalid="ignore", divide="ignore"):
-            top, bottom = (np.tensordot(drawn, arrays[name], axes=1) for name in ("sum", "points.counted"))
-            figures = top / bottom
-        above = arrays["sign"] * (figures[..., 0] - figures[..., 1])
-        above = above[0] if weights is None else above
+        above = self._above(arrays, weights)
         parts = {f"layer={layer}": above[..., i] for i, layer in enumerate(arrays["layers"])}
+        if f"{SHUFFLED}.sum" in arrays:
+            parts[f"weights={SHUFFLED}"] = self._above(arrays, weights, f"{SHUFFLED}.").mean(axis=-1)
         return {"": above.mean(axis=-1), **parts}
+
+    @staticmethod
+    def _above(arrays: Arrays, weights: NDArray[Any] | None, of: str = "") -> NDArray[np.float64]:
+        """``[..., n_components]``"""
+        sums = Sums(arrays[f"{of}sum"], arrays[f"{of}points.counted"])
+        figures = sums.figures(weights)
+        return np.asarray(arrays["sign"] * (figures[..., 0] - figures[..., 1]))
+
+    def suffix_direction(self, suffix: str) -> int:
+        return 0 if suffix.startswith("weights=") else self.direction
 
     def floors(self, arrays: Arrays) -> Mapping[str, float]:
         """The control itself."""
@@ -76,3 +92,21 @@ class AboveControl(Metric):
         counted = np.array([[[1.0, 1.0], [1.0, 1.0]], [[3.0, 3.0], [3.0, 3.0]]])
         arrays = {"sum": one, "points.counted": counted, "layers": np.array([1, 2]), "sign": np.array(-1)}
         return HandCase(arrays, {"": 0.375, "layer=1": 0.75, "layer=2": 0.0})
+
+
+def _shuffled(
+    measure: Measure, explanation: Explanation, context: ScoreContext, prompts: Sequence[Tokens]
+) -> dict[str, Floats]:
+    """Sums on the weight-randomised model; none where the measure would have to learn on a text that is not at hand."""
+    from bench.variable.randomised import randomised
+
+    if measure.learns and (explanation.extra.get("of") == "text" or context.on is None):
+        return {}
+    key = ("randomised model", context.seed)
+    if key not in context.shared:
+        context.shared[key] = randomised(context.engine, context.seed)
+    engine, fitted = context.shared[key], {}
+    if measure.learns and context.on is not None:
+        fitted = measure.fit(engine, [batch.clean.to(engine.device) for batch in context.on("train").batches()])
+    sums = measure.sums(engine, prompts, fitted)
+    return {f"{SHUFFLED}.sum": sums.top, f"{SHUFFLED}.points.counted": sums.bottom}

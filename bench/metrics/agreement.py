@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.explanation import Explanation
 from bench.metric import Arrays, HandCase, ScoreContext
 from bench.metrics.readouts import ReadoutMetric, averaged
+from bench.readout.dealing import dealt
 
 
 @dataclass
@@ -21,15 +22,19 @@ class Agreement(ReadoutMetric):
     Headline: mean over layers; parts ``layer=l``, of which that of the last residual is not in the mean.
 
     Source: Ghandeharioun et al. 2024, arXiv:2401.06102, section 4.1 (precision@1). In [0, 1], higher is better.
-    Cost: 1 forward per example.
+    p: the readouts dealt anew among the prompts (999 seeded draws). Cost: 1 forward per example.
     """
 
     name: ClassVar[str] = "agreement"
+    null: ClassVar[str] = "readouts dealt anew among the prompts"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def measure(self, explanation: Explanation, context: ScoreContext) -> Arrays:
         found = self.swept(explanation, context)
-        return {"agrees": found.agrees, **self.layer_arrays(found, context)}
+        arrays = {"agrees": found.agrees, **self.layer_arrays(found, context)}
+        if found.crossed_agrees is not None:
+            arrays["null"] = dealt(found.crossed_agrees, context.seed)
+        return arrays
 
     def reduce(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> Mapping[str, NDArray[Any]]:
         return self.by_layer(arrays, averaged(arrays["agrees"], weights))

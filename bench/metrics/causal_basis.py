@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.explanation import Explanation
+from bench.method import Skip
 from bench.metric import Arrays, HandCase, ScoreContext, Undefined
 from bench.metrics.rank_agreement import spearman
 from bench.metrics.readouts import NO_READER, ReadoutMetric, averaged
@@ -54,11 +55,11 @@ class CausalBasis(ReadoutMetric):
 
     def measure(self, explanation: Explanation, context: ScoreContext) -> Arrays:
         if not declares(explanation):
-            raise Undefined(NO_READER)
+            raise Skip(NO_READER)
         data = context.recorded()
         reader = reader_of(explanation, data)
         if not isinstance(reader, StreamReader) or not reader.differentiable:
-            raise Undefined(f"a {reader.kind} readout has no gradient to the stream")
+            raise Skip(f"a {reader.kind} readout has no gradient to the stream")
         bases, means = self._bases(reader, data)
         energy = _energies(reader, data, context.split, bases, means)
         response = torch.cat([responses(data, batch, bases, means) for batch in context.batches()])

@@ -20,7 +20,11 @@ class Isolation(Swaps):
 
     Both prompts are answered right and differ in other variables; with the part of this one taken from the source the
     base's answer must stay. Variables that depend on this one have no say, since its value does not change. Doing
-    nothing scores 1, so it is read beside ``interchange``. Not defined for a variable that alone makes the answer.
+    nothing scores 1, so it is read beside ``interchange``.
+
+    Undefined, and its row's reason says so, for an answer variable: where a value allows one answer only (the name to
+    say, in ``ioi``), no two prompts share the value and differ in the answer, so there is nothing that a swap could
+    carry over by mistake. ``disentangled`` is then undefined too, and ``interchange`` stands alone.
 
     Source: RAVEL's isolate score (Huang et al. 2024, arXiv:2402.17700). In [0, 1], higher is better. Cost:
     1 forward per pair and site, 2 per example.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.explanation import Explanation
 from bench.metric import Arrays, HandCase, ScoreContext
 from bench.metrics.readouts import ReadoutMetric, averaged
+from bench.readout.dealing import dealt
 
 
 @dataclass
@@ -21,16 +22,21 @@ class KlToFinal(ReadoutMetric):
     Parts ``layer=l``: of the stream that enters layer l; the part of the last residual is not in the mean.
 
     Source: Belrose et al. 2023, arXiv:2303.08112, section 3.1 (they give it in bits per byte). From 0, lower is
-    better. The floor is a random rotation in front of the lens, or random tokens per head. Cost: 1 forward per example.
+    better. The floor is a random rotation in front of the lens, or of what heads write. p: the readouts dealt anew
+    among the prompts (999 seeded draws). Cost: 1 forward per example.
     """
 
     name: ClassVar[str] = "kl_to_final"
     direction: ClassVar[int] = -1
+    null: ClassVar[str] = "readouts dealt anew among the prompts"
     bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
 
     def measure(self, explanation: Explanation, context: ScoreContext) -> Arrays:
         found = self.swept(explanation, context)
-        return {"kl": found.kl, **self.layer_arrays(found, context)}
+        arrays = {"kl": found.kl, **self.layer_arrays(found, context)}
+        if found.crossed_kl is not None:
+            arrays["null"] = dealt(found.crossed_kl, context.seed)
+        return arrays
 
     def reduce(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> Mapping[str, NDArray[Any]]:
         return self.by_layer(arrays, averaged(arrays["kl"], weights))

@@ -28,6 +28,11 @@ class PermutedLabels(Controlled):
     variable's own among them. ``part=control`` is its accuracy against the *dealt* targets of test, on which nobody can
     be right but by chance: if that is above its floor more often than its p-value says, something leaks.
 
+    The floor is that of ``part=control``: its p-value deals the targets once more, and is exact for every method.
+    ``part=fitted`` has none. A direction drawn uniformly is no null for it: a difference of means of dealt labels is
+    about a draw from N(0, S), with S the covariance of the vectors, and swaps a variable along which they vary most
+    as often as such draws do.
+
     Source: permuted-label nulls of decoding, Ojala and Garriga 2010 (JMLR 11). In [-1, 1], higher is better. Cost: the
     method's own on the one site, 2 forwards per pair, 2 per example.
     """

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from bench.explanation import Explanation
+from bench.method import Skip
 from bench.metric import Arrays, HandCase, Metric, ScoreContext, Undefined
 from bench.metrics.readouts import averaged
 from bench.readout.effects import effects
@@ -33,9 +34,9 @@ class RankAgreement(Metric):
     second and miss the first; so both are reported. Signed: a readout must tell what helps from what hinders.
 
     Source: McGrath et al. 2023, arXiv:2307.15771 (direct against total effect); Spearman 1904. In [-1, 1], higher is
-    better. The p-value deals the scores anew among a layer's heads (999 seeded draws): heads drawn at random with the
-    same count per layer; among all where a layer has but one component. Cost: 1 forward per example and component,
-    and 4.
+    better. The floor is 0, what scores in any order have on average. The p-value deals the scores anew among a layer's
+    heads (999 seeded draws): heads drawn at random with the same count per layer; among all where a layer has but one
+    component. Cost: 1 forward per example and component, and 4.
     """
 
     name: ClassVar[str] = "rank_agreement"
@@ -54,7 +55,7 @@ class RankAgreement(Metric):
     def measure(self, explanation: Explanation, context: ScoreContext) -> Arrays:
         scores = np.asarray(explanation.scores, dtype=np.float64)
         if scores.ndim > 1:
-            raise Undefined("the scores have a second axis; one figure per layer or head is needed")
+            raise Skip("scores explanations with one figure per layer or head")
         if len(scores) < MIN_COMPONENTS:
             raise Undefined(f"{len(scores)} components; {MIN_COMPONENTS} are needed for a rank correlation")
         total, direct = effects(context, explanation.components, self.by)
@@ -70,6 +71,10 @@ class RankAgreement(Metric):
 
     def p_draws(self, arrays: Arrays) -> Mapping[str, NDArray[Any]]:
         return {"": arrays["null"][:, 0], "effect=direct": arrays["null"][:, 1]}
+
+    def floors(self, arrays: Arrays) -> Mapping[str, float]:
+        """Of scores in random order."""
+        return {"": 0.0, "effect=direct": 0.0}
 
     @classmethod
     def hand_case(cls) -> HandCase:

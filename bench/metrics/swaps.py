@@ -13,7 +13,7 @@ from bench.explanation import Explanation
 from bench.metric import Arrays, Metric, ScoreContext, Undefined
 from bench.variable.data import VariableData
 from bench.variable.declared import declared
-from bench.variable.pairs import CAUSE
+from bench.variable.pairs import CAUSE, ISOLATE
 
 MIN_PAIRS = 20
 """Counted pairs below which no share is given."""
@@ -64,6 +64,8 @@ def said_on(data: VariableData, kind: str, features: Mapping[Any, Any], name: st
     """
     name = name or kind
     pairs, counted = data.pairs("test", kind), data.counted("test", kind)
+    if kind == ISOLATE and not len(pairs):
+        raise Undefined(nothing_to_isolate(data))
     if counted.sum() < MIN_PAIRS:
         raise Undefined(
             f"{pairs.n} test examples give {len(pairs)} pairs to {kind} with {data.variable}, of which"
@@ -78,6 +80,23 @@ def said_on(data: VariableData, kind: str, features: Mapping[Any, Any], name: st
     for i, (place, featurizer) in enumerate(features.items()):
         arrays[f"{name}.said"][pairs.base, i] = data.swap("test", place, featurizer, kind)
     return arrays
+
+
+def nothing_to_isolate(data: VariableData, split: str = "test") -> str:
+    """Why there is no pair of examples with the same value of the variable and different answers."""
+    answers: dict[str, list[int]] = {}
+    for label, row in zip(data.labels(split), data.rows(split), strict=True):
+        if label:
+            answers.setdefault(label, []).append(int(row["answer_id"]))
+    n, name = len(data.rows(split)), data.variable
+    if all(len(found) == 1 for found in answers.values()):
+        return f"no two of {n} {split} examples have the same value of {name}: there is nothing to isolate it from"
+    if any(len(set(found)) > 1 for found in answers.values()):
+        return f"of {n} {split} examples none was drawn that has the same value of {name} and another answer"
+    return (
+        f"the {n} {split} examples with the same value of {name} have the same answer: {name} alone makes the answer,"
+        f" and there is nothing to isolate it from"
+    )
 
 
 def permuted_targets(arrays: Arrays, kind: str, seed: int) -> NDArray[np.float64]:

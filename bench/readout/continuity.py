@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bench.engine import Engine
 
 FORMS = ("line_shape", "cosine")
+CONTROLS = ("orthogonal", "order")
 
 
 @dataclass
@@ -28,7 +29,9 @@ class Continuity(Measure):
     ``line_shape``, at stream l: length of the mean unit step, |sum_{j <= l} (x_j - x_{j-1}) / |x_j - x_{j-1}|| / l,
     the reciprocal of the published line-shape score LSS = l / |sum of unit steps|; 1 on a line walked in one
     direction, about 1 / sqrt(l) where steps are at right angles.
-    Control: the same streams 0 to l in random order (``draws`` orders).
+    Control: as many steps at right angles, 1 / sqrt(l), which is what blocks that know nothing of each other take in
+    a wide stream; ``order``: the same streams 0 to l in random order (``draws`` orders), which every residual network
+    is far above, with shuffled weights too, since a step there and the next one share a stream.
     ``cosine``, at block l: cosine of what blocks l - 1 and l add.
     Control: the mean cosine of what block l adds and every other block does, which is what a random order of the
     blocks has on average.
@@ -43,6 +46,8 @@ class Continuity(Measure):
     positions: str = field(default="last", metadata={"allowed": POSITIONS})
     draws: int = 20
     seed: int = 0
+    control: str = field(default="orthogonal", metadata={"allowed": CONTROLS})
+    """Of ``line_shape``."""
 
     def components(self, n_layers: int) -> tuple[str, ...]:
         if self.form == "line_shape":
@@ -54,7 +59,8 @@ class Continuity(Measure):
         if not places:
             raise MeasureError("needs two blocks or more")
         rng = np.random.default_rng(self.seed)
-        orders = [[rng.permutation(3 + i) for _ in range(max(1, self.draws))] for i in range(places)]
+        draws = max(1, self.draws) if self.control == "order" else 0
+        orders = [[rng.permutation(3 + i) for _ in range(draws)] for i in range(places)]
         top, bottom = np.zeros((n, places, 2)), np.zeros((n, places, 2))
         for x, owner in points(engine, prompts, self.positions):
             pair = line_shapes(x.double(), orders) if self.form == "line_shape" else cosines(x.double())
@@ -64,18 +70,28 @@ class Continuity(Measure):
 
 
 def line_shapes(x: Tensor, orders: Sequence[Sequence[NDArray[np.int64]]]) -> Tensor:
-    """``[L - 1, m, 2]`` of streams ``[L + 1, m, d]``: straightness up to stream 2, 3, ..., and in other orders."""
+    """``[L - 1, m, 2]`` of streams ``[L + 1, m, d]``: straightness up to stream 2, 3, ..., and in other orders.
+
+    Without orders the control is that of steps at right angles.
+    """
     rows = []
     for last, drawn in enumerate(orders, start=2):
-        control = torch.stack([straightness(x[torch.as_tensor(order)]) for order in drawn]).mean(dim=0)
+        if drawn:
+            control = torch.stack([straightness(x[torch.as_tensor(order)]) for order in drawn]).mean(dim=0)
+        else:
+            control = _moves(x[: last + 1]).rsqrt()
         rows.append(torch.stack([straightness(x[: last + 1]), control], dim=-1))
     return torch.stack(rows)
 
 
 def straightness(x: Tensor) -> Tensor:
     """``[m]``: length of the mean unit step along points ``[n, m, d]``; steps that do not move do not count."""
-    units = _units(x.diff(dim=0))
-    return units.sum(dim=0).norm(dim=-1) / units.norm(dim=-1).sum(dim=0).clamp(min=1.0)
+    return _units(x.diff(dim=0)).sum(dim=0).norm(dim=-1) / _moves(x)
+
+
+def _moves(x: Tensor) -> Tensor:
+    """``[m]``: steps that go anywhere; 1 where none does."""
+    return _units(x.diff(dim=0)).norm(dim=-1).sum(dim=0).clamp(min=1.0)
 
 
 def cosines(x: Tensor) -> Tensor:

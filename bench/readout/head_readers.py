@@ -91,7 +91,12 @@ class TokensReader(HeadReader):
 
         self._demand(("tokens", "coefficients"))
         self.directions = unembedding(self.data.engine.wiring).T.float()
+        self.turns = {i: self.tensors[f"{i}.turn"] for i in self.layers if f"{i}.turn" in self.tensors}
+        for layer in self.turns:
+            self._shape(f"{layer}.turn", self.data.engine.d_model, self.data.engine.d_model)
         for name, tensor in self.tensors.items():
+            if name.endswith(".turn"):
+                continue
             ids = self.tensors[name.rpartition(".")[0] + ".tokens"]
             if tensor.dim() != 1 or len(tensor) != len(ids):
                 raise ReaderError(f"{name} is {tuple(tensor.shape)}, with {len(ids)} tokens")
@@ -106,6 +111,7 @@ class TokensReader(HeadReader):
     def kept(self, layer: int, states: States) -> Tensor:
         """``[n, H, d]``: what the tokens explain of each head's write, times the final norm's scale."""
         written = self.data.lens.norm.centre(self.data.writes(layer, states.heads[:, layer]))
+        written = written @ self.turns[layer].to(written).T if layer in self.turns else written
         norm = self.data.lens.norm
         scale = norm.rstd(norm.centre(states.final))[:, None]
         return torch.einsum("nhd,hde->nhe", written, self.projections[layer]) * scale

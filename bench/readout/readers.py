@@ -11,7 +11,8 @@ kind            tensors and settings                                     logits
 ``vocabulary``  ``a0.h1.map`` [V, d_in] per head, ``l.bias`` [V];        of a layer: sum over its heads of map . x, plus
                 ``space``: ``write`` (d_in = d) or ``z`` (d_in = D)      bias; x is what the head writes, or its output
 ``tokens``      ``a0.h1.tokens`` [k] and ``a0.h1.coefficients`` [k]      direct logits of what is left of the head's
-                per head                                                 write in the span of these tokens' directions
+                per head; ``l.turn`` [d, d], where there is one          write in the span of these tokens' directions;
+                                                                         the write is first multiplied by the turn
 ==============  =======================================================  =============================================
 
 The first three read the stream, at layers 0 (the embeddings) to L (the last residual, which any lens reads as the model

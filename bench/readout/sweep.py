@@ -34,24 +34,53 @@ class Swept:
     """1 where the readout's arg-max is the right answer, else 0."""
     margin: Floats
     """The readout's logit of the right answer less that of the wrong one."""
+    crossed_kl: Floats | None = None
+    """``[n_read, n, n]``: KL(final of prompt i || readout of prompt j), where it was asked for."""
+    crossed_agrees: Floats | None = None
+    """``[n_read, n, n]``: 1 where the two have the same arg-max."""
 
 
 @torch.no_grad()
-def sweep(reader: Reader, data: ReadoutData, split: str) -> Swept:
+def sweep(reader: Reader, data: ReadoutData, split: str, crossed: bool = False) -> Swept:
     """What a reader says at the read position of each prompt, against the model's final distribution.
 
-    Softmax and sums in fp64. No passes beyond recording; a patchscope takes one per prompt and layer.
+    Softmax and sums in fp64. No passes beyond recording; a patchscope takes one per prompt and layer. ``crossed`` holds
+    each prompt's readout against every prompt's final distribution, too.
     """
     states = data.at_end(split)
     answer, wrong = data.answers(split)
     parts = []
+    against = _Crossed(data, states, len(reader.layers)) if crossed else None
     for rows in data.chunks(len(states)):
         here = states.select(rows).to(data.engine.device)
         final = data.lens(here.final).double().log_softmax(dim=-1)
         tokens = answer[rows].to(final.device), wrong[rows].to(final.device)
-        parts.append(torch.stack([_compare(reader.logits(i, here).double(), final, *tokens) for i in reader.layers]))
+        figures = []
+        for column, layer in enumerate(reader.layers):
+            read = reader.logits(layer, here).double()
+            figures.append(_compare(read, final, *tokens))
+            if against is not None:
+                against.take(column, rows, read.log_softmax(dim=-1))
+        parts.append(torch.stack(figures))
     table = torch.cat(parts, dim=2).permute(1, 2, 0).cpu().numpy()
-    return Swept(np.array(reader.layers), *table)
+    more = () if against is None else (against.kl.numpy(), against.agrees.numpy())
+    return Swept(np.array(reader.layers), *table, *more)
+
+
+class _Crossed:
+    """Every prompt's final distribution against every prompt's readout."""
+
+    def __init__(self, data: ReadoutData, states: States, n_read: int) -> None:
+        final = [states.final[rows].to(data.engine.device) for rows in data.chunks(len(states))]
+        logs = torch.cat([data.lens(part).double().log_softmax(dim=-1) for part in final])
+        self.final, self.top = logs.exp(), logs.argmax(dim=-1)
+        self.negentropy = (self.final * logs).sum(dim=-1)
+        self.kl, self.agrees = (torch.zeros(n_read, len(logs), len(logs), dtype=torch.float64) for _ in range(2))
+
+    def take(self, column: int, rows: slice, read: Tensor) -> None:
+        """Log-probabilities ``[n_rows, V]`` at one layer."""
+        self.kl[column, :, rows] = (self.negentropy[:, None] - self.final @ read.T).clamp(min=0.0).cpu()
+        self.agrees[column, :, rows] = (self.top[:, None] == read.argmax(dim=-1)).double().cpu()
 
 
 def _compare(logits: Tensor, final: Tensor, answer: Tensor, wrong: Tensor) -> Tensor:

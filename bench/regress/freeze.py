@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -55,7 +56,7 @@ def _in(value: Any, wanted: frozenset[Any] | None) -> bool:
 
 def freeze(store: Store, wanted: Wanted, settings: Settings) -> Frozen:
     """The finished cells of planted models that are on the store's boards, examples of one's own aside."""
-    cells, codes = [], set()
+    cells, codes = [], defaultdict[str, set[str]](set)
     for record in read_records(store):
         stored = store.cell(record.key)
         if record.status != "ok" or not record.planted or not stored:
@@ -69,10 +70,11 @@ def freeze(store: Store, wanted: Wanted, settings: Settings) -> Frozen:
         cells.append(
             FrozenCell(record.key, stored["record"], configuration, record.n, store.explanation(record.key), scores)
         )
-        codes.add(stored["provenance"]["versions"].get("code", ""))
+        codes[record.track].add(stored["provenance"]["versions"].get("code", ""))
     if not cells:
         raise CallError(f"the store {store.root} has no finished cell on a planted model; run something first")
-    return Frozen(tuple(cells), {"frozen_by": code(), "cells": {"code": sorted(codes)}})
+    made = {track: {"frozen_by": code(), "cells": {"code": sorted(found)}} for track, found in codes.items()}
+    return Frozen(tuple(cells), made)
 
 
 def frozen_score(record: CellRecord, found: Measurement) -> FrozenScore:

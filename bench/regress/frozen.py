@@ -3,9 +3,9 @@
 ::
 
     cells.json            each cell's place, configuration and explanation, its scores aside
-    scores.safetensors    fp32: the scores of each explanation, and the traces' columns, equal ones once
+    scores.safetensors    fp32: the scores and tensors of each explanation, and the traces' columns, equal ones once
     traces.parquet        a line per figure or array of each measurement
-    made.json             the hash of the code, and the versions, that made the figures
+    made.json             the hash of the code that made the figures, by track
 """
 
 from __future__ import annotations
@@ -90,6 +90,9 @@ def write(frozen: Frozen, folder: Path) -> int:
         kept = {"key": cell.key, "record": cell.record, "configuration": cell.configuration, "n": cell.n}
         cells.append({**kept, "explanation": meta})
         arrays[f"scores/{cell.key}"] = cell.explanation.scores
+        arrays |= {
+            f"tensors/{cell.key}/{name}": np.ascontiguousarray(t) for name, t in cell.explanation.tensors.items()
+        }
         lines += [_line(cell, score, trace, columns) for score in cell.scores for trace in score.traces]
     folder.mkdir(parents=True, exist_ok=True)
     listed = {"format": FORMAT, "components": components, "cells": cells}
@@ -112,15 +115,34 @@ def read(folder: Path) -> Frozen:
     if listed.get("format") != FORMAT:
         raise CallError(f"{folder / CELLS} has format {listed.get('format')}, expected {FORMAT}: freeze it again")
     arrays = load_file(folder / SCORES)
-    scores = _scores(pd.read_parquet(folder / TRACES), arrays)
+    scores, tensors = _scores(pd.read_parquet(folder / TRACES), arrays), _tensors(arrays)
     cells = []
     for cell in listed["cells"]:
         meta = {**cell["explanation"], "components": tuple(listed["components"][cell["explanation"]["components"]])}
-        explanation = Explanation(scores=arrays[f"scores/{cell['key']}"], **meta)
-        kept = (cell["key"], cell["record"], cell["configuration"], cell["n"])
-        cells.append(FrozenCell(*kept, explanation, tuple(scores.get(cell["key"], ()))))
+        key = cell["key"]
+        explanation = Explanation(scores=arrays[f"scores/{key}"], tensors=tensors.get(key, {}), **meta)
+        kept = (key, cell["record"], cell["configuration"], cell["n"])
+        cells.append(FrozenCell(*kept, explanation, tuple(scores.get(key, ()))))
     made = folder / MADE
     return Frozen(tuple(cells), json.loads(made.read_text(encoding="utf-8")) if made.is_file() else {})
+
+
+def _tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, NDArray[Any]]]:
+    """By the cell's key and their name."""
+    found: dict[str, dict[str, NDArray[Any]]] = {}
+    for place, tensor in arrays.items():
+        kind, key, *name = place.split("/", 2)
+        if kind == "tensors":
+            found.setdefault(key, {})[name[0]] = tensor
+    return found
+
+
+def joined(old: Frozen, new: Frozen) -> Frozen:
+    """What is newly frozen, and what was frozen of tracks that it has nothing of."""
+    tracks = {cell.record["track"] for cell in new.cells}
+    kept = tuple(cell for cell in old.cells if cell.record["track"] not in tracks)
+    of = {cell.record["track"] for cell in kept}
+    return Frozen(kept + new.cells, {track: made for track, made in old.made.items() if track in of} | new.made)
 
 
 class _Columns:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.board.record import CellRecord
 from bench.harness.cells import Settings
-from bench.harness.job import Load, description, load_engine
+from bench.harness.job import Load, description, load_engine, seen
 from bench.harness.records import read_records
 from bench.harness.report import Report
 from bench.harness.runner import run
@@ -60,7 +60,7 @@ def _measure(
         if cell is None:
             problems[frozen.key] = problem
             continue
-        details = {"status": "ok", "n": frozen.n, "accuracy": 0.0, "kept": {}, "cost": {}}
+        details = {"status": "ok", "n": frozen.n, "accuracy": 0.0, "kept": {}, "cost": {}, **seen(frozen.explanation)}
         store.save_explanation(frozen.key, frozen.explanation, {**description(cell), **details})
         thawed.append(to_score(cell, frozen.scores, registries))
     run(thawed, store, report, explain=False, load=load)

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.explanation import JSON_NAME, LEVELS, SCHEMA, SCORES_NAME, Explanation, ExplanationError
+from bench.explanation import JSON_NAME, SCHEMA, SCORES_NAME, Explanation, ExplanationError
 from bench.submit.archive import ABOUT_NAME, read_files
 from bench.submit.json_text import parse
 from bench.submit.limits import LINK, MAX_TEXT, Rejected, shown
-from bench.submit.tensors import read_scores
+from bench.submit.tensors import TENSOR, read_tensors
 
 SPLITS = ("train", "validation")
 """What a method may look at."""
-MAX_EXTRA = 4096
+TAKEN = {"circuit": ("node", "edge"), "variable": ("site",)}
+"""The levels of each track whose explanations can be handed in."""
+MAX_EXTRA = 16 * 1024
 """Characters of ``extra``, as JSON."""
 _NAME = r"[A-Za-z][\w.+-]{0,63}"
 _LABEL = rf"{_NAME}(\[[\w.,=+-]{{1,150}}\])?"
@@ -112,8 +114,8 @@ def _explanation(meta: Any, scores_file: bytes) -> Explanation:
     required = [key for key in _KEYS if key not in _OPTIONAL]
     meta = {**_OPTIONAL, **_object(meta, JSON_NAME, _KEYS, required)}
     _check_schema(meta, JSON_NAME)
-    _one_of(meta["track"], ("circuit",), f"{JSON_NAME}: track")
-    _one_of(meta["level"], LEVELS[:2], f"{JSON_NAME}: level")
+    _one_of(meta["track"], TAKEN, f"{JSON_NAME}: track")
+    _one_of(meta["level"], TAKEN[meta["track"]], f"{JSON_NAME}: level")
     _one_of(meta["split"], SPLITS, f"{JSON_NAME}: split")
     for key, pattern in _PATTERNS.items():
         value = _text(meta[key], f"{JSON_NAME}: {key}")
@@ -121,7 +123,8 @@ def _explanation(meta: Any, scores_file: bytes) -> Explanation:
             raise Rejected(f"{JSON_NAME}: {key}", f"{shown(value)} has characters that are not allowed there")
     meta["components"] = _components(meta["components"])
     _check_extra(meta["extra"])
-    scores = read_scores(scores_file)
+    tensors = read_tensors(scores_file, meta["track"] != "circuit")
+    scores = tensors.pop(TENSOR)
     if len(scores) != len(meta["components"]):
         counts = f"{len(scores):,} rows for {len(meta['components']):,} components"
         raise Rejected(SCORES_NAME, f"has {counts} of {JSON_NAME}")
@@ -130,7 +133,7 @@ def _explanation(meta: Any, scores_file: bytes) -> Explanation:
         shape = shown(scores.shape)
         raise Rejected(f"{JSON_NAME}: positions", f"{shown(meta['positions'])} does not name the columns of {shape}")
     try:
-        return Explanation(scores=scores, **meta)
+        return Explanation(scores=scores, tensors=tensors, **meta)
     except ExplanationError as error:
         raise Rejected(JSON_NAME, shown(str(error), 200)) from error
 
@@ -195,9 +198,12 @@ def _text(value: Any, place: str, limit: int = MAX_TEXT) -> str:
 
 def _digest(explanation: Explanation, about: About) -> str:
     order = sorted(range(len(explanation.components)), key=lambda i: explanation.components[i])
-    fields = {k: v for k, v in vars(explanation).items() if k not in ("scores", "components")}
+    fields = {k: v for k, v in vars(explanation).items() if k not in ("scores", "components", "tensors")}
+    fields["tensors"] = {name: list(tensor.shape) for name, tensor in explanation.tensors.items()}
     fields |= {"components": [explanation.components[i] for i in order], "about": vars(about)}
     text = json.dumps(fields, sort_keys=True)
     found = hashlib.sha256(text.encode())
     found.update(explanation.scores[order].astype("<f4").tobytes())
+    for name in sorted(explanation.tensors):
+        found.update(explanation.tensors[name].astype("<f4").tobytes())
     return found.hexdigest()

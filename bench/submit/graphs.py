@@ -12,6 +12,9 @@ from bench.submit.limits import Rejected, shown
 
 _LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
 _HEADS = ("num_attention_heads", "n_head", "num_heads")
+_WIDTH = ("hidden_size", "n_embd")
+_HEAD = ("head_dim",)
+_MLP = ("intermediate_size", "n_inner", "ffn_dim")
 CONFIG = "config.json"
 
 
@@ -30,6 +33,15 @@ def graph_of_config(config: Any) -> ComponentGraph:
     kind = config.get("model_type")
     parallel = kind == "phi" or (kind == "gpt_neox" and bool(config.get("use_parallel_residual", True)))
     return ComponentGraph(_count(config, _LAYERS), _count(config, _HEADS), parallel)
+
+
+def widths_of_config(config: Any) -> dict[str, int]:
+    """The fields of :class:`bench.variable.places.Widths`, from a configuration's JSON; raises :class:`Rejected`."""
+    graph = graph_of_config(config)
+    width = _count(config, _WIDTH)
+    mlp = next((n for n in (config.get(name) for name in _MLP) if type(n) is int), 4 * width)
+    head = next((n for n in (config.get(name) for name in _HEAD) if type(n) is int), width // graph.n_heads)
+    return {"n_layers": graph.n_layers, "n_heads": graph.n_heads, "d_model": width, "d_head": head, "d_mlp": mlp}
 
 
 def _count(config: dict[str, Any], names: tuple[str, ...]) -> int:

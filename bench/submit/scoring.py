@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.harness.cells import Cell, MethodChoice, MetricChoice, identity
-from bench.harness.job import description, save_outcome
+from bench.harness.job import description, save_outcome, seen
 from bench.harness.keys import explanation_key
 from bench.harness.planning import make_plan, with_scores
 from bench.harness.report import Report
@@ -54,7 +54,7 @@ def plan(
     found = submission.explanation
     method = MethodChoice(
         found.method.split("[")[0], board_label(submission), found.method_version, found.level,
-        {"submission": submission.digest}, track=found.track,
+        {"submission": submission.digest}, track=found.track, variable=found.extra.get("variable", ""),
     )  # fmt: skip
     first = baselines[0]
     cell = replace(first, method=method, key=explanation_key(identity(first.task, first.model, method)), scores=())
@@ -76,7 +76,7 @@ def score(submission: Submission, cell: Cell, baselines: Sequence[Cell], store: 
     run(baselines, store, report)
     floor = store.cell(baselines[0].key) or {"status": "missing", "reason": "has not been run"}
     if floor["status"] == "ok":
-        known = {name: floor[name] for name in ("accuracy", "kept", "n")}
+        known = {name: floor[name] for name in ("accuracy", "kept", "n")} | seen(submission.explanation)
         store.save_explanation(cell.key, submission.explanation, _ok(cell, known))
     else:
         save_outcome(cell, store, floor["status"], floor["reason"])

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.board.record import CellRecord
+from bench.explanation import TRACKS
 from bench.harness.records import read_records
 from bench.harness.store import Store
 from bench.submit.entries import Entry, read_entries
@@ -42,8 +43,8 @@ def _missing(key: str, entry: Entry) -> CellRecord:
     """A row for an entry whose cell is not here."""
     seed, data = (None if value < 0 else value for value in (entry.model_seed, entry.data_seed))
     record = CellRecord(
-        "circuit", entry.task, entry.model, seed, data, None, entry.method, False, entry.level, entry.counterfactual,
-        "test", "missing", "hand its files to `bench submit` again: they are scored on the examples drawn then", key,
-        seed is not None,
+        TRACKS.get(entry.level, ""), entry.task, entry.model, seed, data, None, entry.method, False, entry.level,
+        entry.counterfactual, "test", "missing",
+        "hand its files to `bench submit` again: they are scored on the examples drawn then", key, seed is not None,
     )  # fmt: skip
     return _marked(record, entry)

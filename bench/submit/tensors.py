@@ -1,8 +1,9 @@
-"""The scores' file: its header is checked here before the library reads it."""
+"""The file of scores and tensors: its header is checked here before the library reads it."""
 
 from __future__ import annotations
 
 import math
+import re
 import struct
 from typing import Any
 
@@ -17,26 +18,38 @@ from bench.submit.limits import MAX_FILE, MAX_HEADER, Rejected, shown
 TENSOR = "scores"
 
 
-def read_scores(data: bytes, place: str = SCORES_NAME) -> NDArray[np.float32]:
-    """The scores, ``[n_components]`` or ``[n_components, n_positions]``, fp32 and finite; raises :class:`Rejected`."""
+OTHER = re.compile(r"[0-9]{1,4}\.[a-z_.]{1,40}")
+"""What else may be there, in tracks that hand over more than scores: a tensor of one of several featurizers."""
+Arrays = dict[str, NDArray[np.float32]]
+
+
+def read_tensors(data: bytes, others: bool = False, place: str = SCORES_NAME) -> Arrays:
+    """The tensors by name, fp32 and finite: ``scores``, ``[n_components]`` or ``[n_components, n_positions]``, and with
+    ``others`` vectors and matrices called like ``0.encoder``; raises :class:`Rejected`."""
     if len(data) > MAX_FILE:
         raise Rejected(place, f"has {len(data):,} bytes; at most {MAX_FILE:,} are read")
-    shape = check_header(data, place)
+    shapes = check_header(data, others, place)
     try:
-        scores = load(data)[TENSOR]
+        found = load(data)
     except Exception as error:  # the library's own doubts, in whatever form
         raise Rejected(place, f"cannot be read as safetensors: {shown(str(error))}") from error
-    if scores.shape != shape or scores.dtype != np.float32:
-        raise Rejected(place, f"reads as {scores.dtype} {scores.shape}, but its header says F32 {shape}")
-    bad = np.flatnonzero(~np.isfinite(scores.reshape(-1)))
+    for name, shape in shapes.items():
+        _check_values(found[name], shape, f"{place}: {name}")
+    return found
+
+
+def _check_values(tensor: NDArray[np.float32], shape: tuple[int, ...], place: str) -> None:
+    if tensor.shape != shape or tensor.dtype != np.float32:
+        raise Rejected(place, f"reads as {tensor.dtype} {tensor.shape}, but its header says F32 {shape}")
+    bad = np.flatnonzero(~np.isfinite(tensor.reshape(-1)))
     if len(bad):
-        row = int(bad[0]) // (scores.size // len(scores))
-        raise Rejected(place, f"{len(bad)} of {scores.size} scores are not finite, the first in row {row}")
-    return scores
+        row = int(bad[0]) // (tensor.size // len(tensor))
+        raise Rejected(place, f"{len(bad)} of {tensor.size} numbers are not finite, the first in row {row}")
 
 
-def check_header(data: bytes, place: str) -> tuple[int, ...]:
-    """The shape that the header declares; refuses all but one fp32 tensor ``scores`` that fills the file exactly."""
+def check_header(data: bytes, others: bool, place: str) -> dict[str, tuple[int, ...]]:
+    """The shapes that the header declares; refuses all but fp32 tensors that fill the file exactly, ``scores`` and,
+    with ``others``, those of :data:`OTHER`."""
     if len(data) < 8:
         raise Rejected(place, f"has {len(data)} bytes, which is no safetensors file")
     (length,) = struct.unpack("<Q", data[:8])
@@ -48,12 +61,25 @@ def check_header(data: bytes, place: str) -> tuple[int, ...]:
     extra = header.pop("__metadata__", {})
     if not (isinstance(extra, dict) and all(isinstance(value, str) for value in extra.values())):
         raise Rejected(f"{place}: header: __metadata__", "is no object of texts")
-    if list(header) != [TENSOR]:
-        raise Rejected(f"{place}: header", f"names the tensors {shown(sorted(header))}; there must be one, {TENSOR!r}")
-    return _shape(header[TENSOR], len(data) - 8 - length, f"{place}: header: {TENSOR}")
+    more = set(header) - {TENSOR}
+    if TENSOR not in header or any(not (others and OTHER.fullmatch(name)) for name in more):
+        wanted = f"{TENSOR!r}" + (" and such as '0.encoder'" if others else ": there must be one")
+        raise Rejected(f"{place}: header", f"names the tensors {shown(sorted(header))}; known are {wanted}")
+    pieces = {name: _piece(info, f"{place}: header: {shown(name)}") for name, info in header.items()}
+    end = 0
+    for name, (_, start, stop) in sorted(pieces.items(), key=lambda piece: piece[1][1:]):
+        if start != end:
+            raise Rejected(
+                f"{place}: header: {shown(name)}: data_offsets", f"begins at {start:,} where {end:,} is free"
+            )
+        end = stop
+    if end != len(data) - 8 - length:
+        raise Rejected(place, f"has {len(data) - 8 - length:,} bytes behind its header, which speaks of {end:,}")
+    return {name: shape for name, (shape, *_) in pieces.items()}
 
 
-def _shape(info: Any, size: int, place: str) -> tuple[int, ...]:
+def _piece(info: Any, place: str) -> tuple[tuple[int, ...], int, int]:
+    """Shape, and where it begins and ends."""
     if not isinstance(info, dict) or set(info) != {"dtype", "shape", "data_offsets"}:
         raise Rejected(place, "needs exactly dtype, shape and data_offsets")
     if info["dtype"] != "F32":
@@ -64,12 +90,9 @@ def _shape(info: Any, size: int, place: str) -> tuple[int, ...]:
     if not (isinstance(offsets, list) and len(offsets) == 2 and all(_is_count(n) for n in offsets)):
         raise Rejected(f"{place}: data_offsets", f"is {shown(offsets)}; expected two numbers")
     wanted = 4 * math.prod(shape)
-    if offsets != [0, wanted] or size != wanted:
-        raise Rejected(
-            f"{place}: data_offsets",
-            f"shape {shown(shape)} takes bytes 0 to {shown(wanted)}; declared are {shown(offsets)}, there are {size:,}",
-        )
-    return tuple(shape)
+    if offsets[1] - offsets[0] != wanted:
+        raise Rejected(f"{place}: data_offsets", f"shape {shown(shape)} takes {wanted:,} bytes, not {shown(offsets)}")
+    return tuple(shape), offsets[0], offsets[1]
 
 
 def _is_count(value: Any) -> bool:

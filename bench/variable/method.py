@@ -13,7 +13,7 @@ from bench.method import Handed, Job, Method, Skip
 from bench.variable.choosing import best, full_swaps
 from bench.variable.data import VariableData, VariableError
 from bench.variable.featurizer import Featurizer
-from bench.variable.places import Place, PlaceError
+from bench.variable.places import STREAMS, Place, PlaceError
 
 CURVES = ("none", "layers", "positions", "all")
 
@@ -25,6 +25,9 @@ class VariableMethod(Method):
     The site is chosen for every method alike: the place of :attr:`stream` where swapping the whole vector gives the
     highest interchange accuracy on validation (1 forward per place and validation example). The explanation declares
     the featurizer there and, with :attr:`curve`, at the other places of the same position, layer, or all.
+
+    Where the examples do not suffice, or the model lacks the site or is narrower there than the rank, the cell is
+    skipped with the reason (:class:`bench.method.Skip`).
     """
 
     level: ClassVar[str] = "site"
@@ -37,6 +40,16 @@ class VariableMethod(Method):
     """A place by name (``stream3@END``), in place of the chosen one."""
     curve: str = field(default="none", metadata={"label": False})
     """``layers``: a featurizer at every place of the chosen position; ``positions``: of the chosen layer; ``all``."""
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for what no model could make sense of."""
+        if self.rank is not None and self.rank < 1:
+            raise ValueError(f"rank={self.rank}: give at least 1, or null for one less than the variable has values")
+        for name, value, known in (("stream", self.stream, STREAMS), ("curve", self.curve, CURVES)):
+            if value not in known:
+                raise ValueError(f"{name}={value}: use one of {', '.join(known)}")
+        if self.site is not None:
+            Place.parse(self.site)
 
     @abstractmethod
     def fit(self, data: VariableData, place: Place, seed: int) -> Featurizer:
@@ -58,15 +71,13 @@ class VariableMethod(Method):
         try:
             places = self.places(data)
             values = full_swaps(data, places)
+            chosen = best(places, values)
+            features = [(place, self.fit(data, place, job.seed)) for place in self._fitted(places, chosen)]
         except (VariableError, PlaceError) as error:
             raise Skip(str(error)) from error
-        chosen = best(places, values)
-        features = [(place, self.fit(data, place, job.seed)) for place in self._fitted(places, chosen)]
         return handed(places, values, data.variable, chosen, features)
 
     def _fitted(self, places: list[Place], chosen: Place) -> list[Place]:
-        if self.curve not in CURVES:
-            raise PlaceError(f"curve={self.curve}: use one of {', '.join(CURVES)}")
         wanted = {
             "none": [chosen], "all": places,
             "layers": [p for p in places if p.position == chosen.position],
@@ -83,8 +94,8 @@ class VariableMethod(Method):
         """The rank to use at a place: :attr:`rank`, or the default that all methods share."""
         d = data.widths.of(place)
         if self.rank is not None:
-            if not 1 <= self.rank <= d:
-                raise PlaceError(f"rank={self.rank}: the vectors at {place} have {d} dimensions")
+            if self.rank > d:
+                raise PlaceError(f"rank={self.rank}: the vectors at {place} have only {d} dimensions")
             return self.rank
         n_values = len({label for label in data.labels("train") if label})
         return max(1, min(n_values - 1, d // 2))

@@ -22,15 +22,20 @@ from bench.dictionary.training.errors import TrainingError
 from bench.dictionary.training.recording import Recorded
 from bench.method import Handed, Job, Method, Skip
 
+KEPT = "dictionary activations"
+"""Of the job's shared results: what was recorded last."""
+
 
 @dataclass
 class DictionaryMethod(Method):
     """A registered method of the `dictionary` track. A subclass says what :meth:`make` makes of activations.
 
-    ``text`` is read and packed as :mod:`bench.dictionary.text` says, and its end is held out; without it the text is
+    ``text`` is read and packed as :mod:`bench.dictionary.text` says, and a tenth is held out; without it the text is
     the prompts of the task's train split, and those of its validation split are held out.
     """
 
+    control: ClassVar[bool] = False
+    """Whether it is there to be held against, and drawn apart."""
     level: ClassVar[str] = "dictionary"
     track: ClassVar[str] = "dictionary"
     stochastic: ClassVar[bool] = True
@@ -70,7 +75,8 @@ class DictionaryMethod(Method):
             raise TrainingError(f"the held-out activations at {site} have no variance")
         seen = {"explained_variance": found.explained_variance, "l0": found.l0, "dead": found.dead, "tokens": found.n}
         dictionary = replace(dictionary, provenance={**dictionary.provenance, **self.made_from(), "seed": job.seed})
-        return handed(dictionary, found.explained_variance, {"held_out": seen, **extra})
+        words = {"l0": self.l0, "control": self.control, "held_out": seen}
+        return handed(dictionary, found.explained_variance, {**words, **extra})
 
     def scores(self, job: Job) -> NDArray[np.float64]:
         """Explained variance on held-out activations, ``[1]``."""
@@ -102,10 +108,18 @@ class DictionaryMethod(Method):
             train, held = self._text(job) if self.text is not None else self._prompts(job)
             return Recorded(
                 job.engine, train, held, site, self.reads_of(site), batch_size=self.batch_size, buffer=self.buffer,
-                drop=self.drop, seed=job.seed,
+                drop=self.drop, seed=job.seed, shared=self._kept(job, site),
             )  # fmt: skip
         except DictionaryError as error:
             raise Skip(str(error)) from error
+
+    def _kept(self, job: Job, site: str) -> dict[str, Any]:
+        """Where the activations of a site on a text lie for all cells of the job, until another site or text comes."""
+        key = (site, self.reads_of(site), self.text, self.text_digest, self.context, self.contexts, self.drop)
+        if job.shared.get(KEPT, (None,))[0] != key:
+            job.shared[KEPT] = key, {}
+        kept: dict[str, Any] = job.shared[KEPT][1]
+        return kept
 
     def _text(self, job: Job) -> tuple[Tokens, Tokens]:
         assert self.text is not None

@@ -19,5 +19,6 @@ class FrozenDecoder(TrainedDictionary):
     """
 
     name: ClassVar[str] = "dictionary_frozen_decoder"
+    control: ClassVar[bool] = True
     kind: ClassVar[str] = "topk"
     frozen: ClassVar[str] = "decoder"

@@ -19,5 +19,6 @@ class FrozenEncoder(TrainedDictionary):
     """
 
     name: ClassVar[str] = "dictionary_frozen_encoder"
+    control: ClassVar[bool] = True
     kind: ClassVar[str] = "topk"
     frozen: ClassVar[str] = "encoder"

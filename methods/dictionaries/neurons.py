@@ -26,6 +26,7 @@ class Neurons(DictionaryMethod):
     """
 
     name: ClassVar[str] = "dictionary_neurons"
+    control: ClassVar[bool] = True
     stochastic: ClassVar[bool] = False
     ignored: ClassVar[tuple[str, ...]] = TRAINING
 

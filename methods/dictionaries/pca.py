@@ -29,6 +29,7 @@ class Pca(DictionaryMethod):
     """
 
     name: ClassVar[str] = "dictionary_pca"
+    control: ClassVar[bool] = True
     stochastic: ClassVar[bool] = False
     ignored: ClassVar[tuple[str, ...]] = TRAINING
     kept: str = "first"

@@ -14,7 +14,8 @@ from bench.dictionary.training.train import KINDS, Trainer
 from bench.method import Job
 from methods.dictionaries.base import DictionaryMethod
 
-TRAINING = ("expansion", "steps", "lr", "dead_after", "warmup", "decay", "tune", "tolerance", "mixed", "checkpoints")
+TRAINING = ("expansion", "steps", "lr", "dead_after", "warmup", "decay", "tune", "tolerance", "bandwidth", "mixed",
+            "checkpoints")  # fmt: skip
 """What presets say and controls that are not trained take no notice of."""
 
 
@@ -38,6 +39,8 @@ class TrainedDictionary(DictionaryMethod):
     """How fast the sparsity coefficient follows L0: the largest change of its logarithm per step."""
     tolerance: float = field(default=0.2, metadata={"label": False})
     """How far L0 on held-out text may end from ``l0``, as a share of it; beyond that the training has failed."""
+    bandwidth: float = field(default=1e-2, metadata={"label": False})
+    """Of JumpReLU's straight-through estimators. The published 1e-3 is for runs long enough to average its noise."""
     mixed: bool = field(default=True, metadata={"label": False})
     """bfloat16 products on a GPU."""
     checkpoints: int = field(default=10, metadata={"label": False})
@@ -48,7 +51,7 @@ class TrainedDictionary(DictionaryMethod):
         return TrainingSettings(
             d_sae=max(2, round(self.expansion * d_out)), l0=self.l0, steps=self.steps, batch_size=self.batch_size,
             lr=self.lr, warmup=self.warmup, decay=self.decay, dead_after=self.dead_after, tune=self.tune,
-            tolerance=self.tolerance, frozen=self.frozen, seed=seed, mixed=self.mixed,
+            tolerance=self.tolerance, bandwidth=self.bandwidth, frozen=self.frozen, seed=seed, mixed=self.mixed,
         )  # fmt: skip
 
     def make(self, job: Job, stream: Recorded, site: str) -> tuple[Dictionary, Quality, dict[str, Any]]:

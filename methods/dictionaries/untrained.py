@@ -29,6 +29,7 @@ class Untrained(DictionaryMethod):
     """
 
     name: ClassVar[str] = "dictionary_random"
+    control: ClassVar[bool] = True
     ignored: ClassVar[tuple[str, ...]] = tuple(name for name in TRAINING if name != "expansion")
     expansion: float = 4.0
     """Latents per dimension of the site."""

@@ -71,6 +71,7 @@ class TrainedFeaturizer(Keeper, VariableMethod):
     minibatches: int = 4
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.histories = {}
         if self.steps < 1 or self.minibatches < 1:
             raise ValueError(f"steps={self.steps}, minibatches={self.minibatches}: give at least 1 of each")

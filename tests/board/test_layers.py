@@ -49,3 +49,10 @@ def test_parts_are_told_from_headlines():
     assert is_part("kl_to_final[over=all,layer=3]") and not is_part("interchange[over=vocabulary]")
     assert part_name(("interchange[site=m1@END]", "none")) == "interchange site=m1@END"
     assert part_name(("faithfulness[size=0.1]", "mean")) == "size=0.1"
+
+
+def test_measures_of_different_scales_have_pictures_of_their_own():
+    rows = [row(f"above_control[layer={n}]", n, method=m, site="") for n in range(3) for m in ("a", "b")]
+    assert [(c.metric, list(c.lines)) for c in charts(board(*rows))] == [
+        ("above_control of a", ["a"]), ("above_control of b", ["b"]),
+    ]  # fmt: skip

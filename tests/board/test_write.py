@@ -141,3 +141,13 @@ def test_the_cost_is_that_of_the_seeds_that_were_run():
     for order in (frame, frame.iloc[::-1]):
         line = next(line for line in text(order).splitlines() if line.strip().startswith("eap "))
         assert re.search(r"2 \+ 1", line) and "\u2013" not in line
+
+
+def test_a_page_of_another_name_stands_beside_the_others_and_links_to_them(records, tmp_path):
+    write(records, tmp_path, load)
+    first = (tmp_path / "index.html").read_bytes()
+    write(records, tmp_path, load, name="more.html")
+    assert (tmp_path / "index.html").read_bytes() == first
+    assert '<a href="index.html">index</a>' in (tmp_path / "more.html").read_text()
+    write(records, tmp_path, load)
+    assert '<a href="more.html">more</a>' in (tmp_path / "index.html").read_text()

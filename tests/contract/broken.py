@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import torch
 
+from bench.variable.featurizer import Featurizer
 from methods.attribution.atp import Atp
+from methods.variables.difference_of_means import DifferenceOfMeans
 
 
 @dataclass
@@ -150,3 +153,50 @@ class Short(Atp):
 
     def scores(self, job):
         return super().scores(job)[1:]
+
+
+@dataclass
+class Site(DifferenceOfMeans):
+    """Keeps it, in the variable track."""
+
+    name: ClassVar[str] = "c_site"
+    site: str | None = "stream2@END"
+
+
+@dataclass
+class SiteSeeded(Site):
+    """Depends on the seed and does not say so; its scores, the full swaps, do not."""
+
+    name: ClassVar[str] = "c_site_seeded"
+
+    def fit(self, data, place, seed):
+        d = data.widths.of(place)
+        return Featurizer.subspace(np.eye(d)[[seed]])
+
+
+@dataclass
+class SiteBatches(Site):
+    name: ClassVar[str] = "c_site_batches"
+
+    def fit(self, data, place, seed):
+        return Featurizer.subspace(np.eye(data.widths.of(place))[: data.batch_size])
+
+
+@dataclass
+class SiteAround(Site):
+    name: ClassVar[str] = "c_site_around"
+
+    def fit(self, data, place, seed):
+        data.engine.model(input_ids=torch.tensor([data.rows("train")[0]["ids"]]))
+        return super().fit(data, place, seed)
+
+
+@dataclass
+class SiteSkewed(Site):
+    """Its encoder does not undo its decoder."""
+
+    name: ClassVar[str] = "c_site_skewed"
+
+    def fit(self, data, place, seed):
+        rows = np.eye(data.widths.of(place), dtype=np.float32)[:1]
+        return Featurizer("linear", rows.shape[1], {"encoder": rows, "decoder": 2 * rows.T.copy()})

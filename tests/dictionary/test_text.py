@@ -44,9 +44,16 @@ def test_text_that_is_too_short_says_how_short():
         pack(Letters(), ["abc"], 1)
 
 
-def test_the_end_is_held_out():
+def test_every_tenth_context_is_held_out_wherever_the_text_ends():
     both = split(torch.arange(40).view(20, 2), 0.1)
-    assert len(both.train) == 18 and both.held_out.tolist() == [[36, 37], [38, 39]]
+    assert len(both.train) == 18 and both.held_out.tolist() == [[18, 19], [38, 39]]
+    whole = split(torch.arange(1883)[:, None])
+    assert len(whole.held_out) == 188 and len(whole.train) == 1883 - 188
+    for n, share in ((1000, 0.1), (457, 0.1), (1883, 0.05)):
+        part = split(torch.arange(n)[:, None], share).held_out
+        assert set(part.flatten().tolist()) <= set(whole.held_out.flatten().tolist()), (n, share)
+        assert len(part) == int(n * share + 1e-9)
+    assert split(torch.arange(3)[:, None]).held_out.tolist() == [[2]]
     assert len(split(torch.zeros(2, 4), 0.9).train) == 1
 
 

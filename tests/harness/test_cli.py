@@ -56,6 +56,7 @@ WRONG = {
     "list --examples ioi task=sva": "task is given twice",
     "score store={empty}/none": "there is no store",
     "board store={empty}/none": "there is no store",
+    "board page=boards/variable.html": "the name of a page is needed",
     "run {small} store={file}": "choose another with store=PATH",
 }
 
@@ -136,7 +137,9 @@ def test_run_score_and_board_end_to_end(toy_run, plugin, place, capsys):
     assert toy_run("metric=toy_curve", "metric.bonus=1.0", "method=toy_fixed", verb="score") == 0
     assert "toy_curve[bonus=1.0]" in capsys.readouterr().out
     assert len(runs_of(plugin)) == 3
-    assert toy_run("out=boards", verb="board") == 0
+    assert toy_run("out=boards", verb="board") == 0 and toy_run("out=boards", "page=toy.html", verb="board") == 0
+    written = {path.name for path in (place / "boards").iterdir()}
+    assert {"index.html", "made.json", "toy.html", "toy_made.json"} < written
     table = pd.read_csv(place / "boards" / "circuit.csv")
     assert set(table["method"]) == {"toy_fixed", "toy_chance", "random"}
     assert set(table["metric"]) == {"toy_curve", "toy_sum", "toy_curve[bonus=1.0]"}

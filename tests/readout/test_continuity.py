@@ -48,6 +48,17 @@ def test_the_control_of_a_line_shape_is_the_mean_over_orders():
     assert line_shapes(x, orders)[0, 0].tolist() == pytest.approx([1, 1 / 3])
 
 
+def test_the_control_of_a_line_shape_is_that_of_right_angles_and_random_walks_are_there():
+    x = torch.as_tensor(np.random.default_rng(4).standard_normal((5, 200, 400))).cumsum(dim=0)
+    value, control = line_shapes(x, [[]] * 3).mean(dim=1).unbind(-1)
+    assert control.tolist() == pytest.approx([2**-0.5, 3**-0.5, 0.5]) and value == pytest.approx(control, abs=0.01)
+    still = line_shapes(path([0, 0], [1, 0], [1, 0], [1, 1]), [[]] * 2)  # of three steps one goes nowhere
+    assert still[1, 0].tolist() == pytest.approx([2**-0.5] * 2)
+    orders = [[np.random.default_rng(i).permutation(last + 1) for i in range(20)] for last in (2, 3, 4)]
+    shuffled = line_shapes(x, orders).mean(dim=1)[..., 1]
+    assert (value > shuffled + 0.1).all()  # why the order of the streams is not the control
+
+
 def test_the_control_of_a_cosine_is_the_mean_over_all_orders_of_the_blocks():
     x = np.random.default_rng(1).standard_normal((5, 3))
     steps = np.diff(x, axis=0)

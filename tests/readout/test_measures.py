@@ -15,6 +15,7 @@ from bench.metric import ScoreContext
 from bench.metrics.above_control import AboveControl
 from bench.readout.measure import MeasureError, Sums
 from bench.readout.measures import named
+from bench.variable.randomised import randomised
 from methods.measures.answer_settling import AnswerSettling
 from methods.measures.block_coupling import BlockCoupling
 from methods.measures.intrinsic_dimension import IntrinsicDimension
@@ -99,9 +100,28 @@ def test_the_metric_takes_the_measure_again_and_subtracts_the_control(engine, me
     figures = AboveControl().reduce(result.arrays)
     sign = method.measure().direction
     expected = sign * (explanation.scores[:, 0] - explanation.scores[:, 1])
-    assert [float(v) for k, v in figures.items() if k] == pytest.approx(expected.tolist(), abs=1e-5)
+    layers = {k: float(v) for k, v in figures.items() if k.startswith("layer=")}
+    assert list(layers.values()) == pytest.approx(expected.tolist(), abs=1e-5)
     assert float(figures[""]) == pytest.approx(expected.mean(), abs=1e-5)
-    assert list(figures)[1:] == [f"layer={c[-1]}" for c in explanation.components]
+    assert list(layers) == [f"layer={c[-1]}" for c in explanation.components]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.label())
+def test_the_part_of_shuffled_weights_is_the_measure_of_that_model(engine, method):
+    """Run as if the randomised model were the one that is explained."""
+    learns = method.measure().learns
+    asked = context(engine)
+    asked = replace(asked, on=lambda split: asked) if learns else asked
+    found = measure(AboveControl(), explained(engine, method, batch_size=5), asked)
+    other = randomised(engine, asked.seed)
+    there = measure(AboveControl(), explained(other, method, batch_size=5), context(other))
+    figures = AboveControl().reduce(found.arrays)
+    expected = float(AboveControl().reduce(there.arrays)[""])
+    assert float(figures["weights=shuffled"]) == pytest.approx(expected, abs=1e-5)
+    assert AboveControl().suffix_direction("weights=shuffled") == 0
+    if learns:  # without its training prompts it is not there
+        bare = measure(AboveControl(), explained(engine, method, batch_size=5), context(engine))
+        assert "weights=shuffled" not in AboveControl().reduce(bare.arrays)
 
 
 def test_a_bootstrap_resamples_numerator_and_denominator_together():

@@ -204,3 +204,32 @@ def test_baselines_take_the_level_of_the_row_and_there_is_no_oracle(planted):
             Oracle(level=level).explain(planted.job)
     rotation = Random(level="layer").explain(planted.job).tensors["0.A"] + np.eye(planted.engine.d_model)
     assert rotation @ rotation.T == pytest.approx(np.eye(planted.engine.d_model), abs=1e-5)
+
+
+def test_random_heads_know_nothing_and_random_tokens_alone_would(planted):
+    """A projection keeps a share of every direction, so that without a turn a random readout follows direct effects."""
+    from dataclasses import replace as changed
+
+    from scipy.stats import spearmanr
+
+    from bench.readout.declared import Readout
+    from bench.readout.sweep import contributions
+
+    data = planted.data
+    states = data.at_end("train")
+    answer, wrong = data.answers("train")
+    unembedding = data.engine.model.lm_head.weight.detach() * data.engine.model.transformer.ln_f.weight.detach()
+    across = unembedding[answer] - unembedding[wrong]
+    centred = across - across.mean(dim=1, keepdim=True)
+    scale = (states.final - states.final.mean(dim=1, keepdim=True)).var(dim=1, unbiased=False).add(1e-5).rsqrt()
+    written = torch.stack([data.writes(i, states.heads[:, i]) for i in range(data.n_layers)], dim=1)
+    truth = (torch.einsum("nlhd,nd->nlh", written, centred) * scale[:, None, None]).mean(dim=0).flatten().numpy()
+
+    def agreement(seed, turned):
+        handed = Random(level="head").explain(changed(planted.job, seed=seed))
+        tensors = {name: t for name, t in handed.tensors.items() if turned or not name.endswith(".turn")}
+        found = contributions(Readout("tokens", tensors).bind(data), data, "train")
+        return spearmanr(found, truth).statistic
+
+    known, turned = (np.mean([agreement(seed, t) for seed in range(12)]) for t in (False, True))
+    assert known > 0.3 and abs(turned) < 0.2

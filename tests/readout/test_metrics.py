@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 
 from bench.data import Tokens
 from bench.engine.sites import Site, patch
+from bench.method import Skip
 from bench.metric import Undefined
 from bench.metrics.calibration import Calibration
 from bench.metrics.causal_basis import CausalBasis
@@ -115,7 +116,7 @@ def test_the_null_deals_scores_within_layers(planted):
 def test_a_measure_without_a_reader_has_no_figure_and_no_failure(planted):
     bare = SimpleNamespace(extra={}, tensors={}, level="layer", components=("layer0",), scores=np.zeros(1))
     for metric in (KlToFinal(), CausalBasis()):
-        with pytest.raises(Undefined, match="declares no readout"):
+        with pytest.raises(Skip, match="that declare a readout"):
             metric.measure(bare, planted.context())
 
 
@@ -195,7 +196,7 @@ def test_the_figure_is_scipys_correlation_by_layer_and_readers_without_a_gradien
     assert metric.reduce(arrays)[""] == pytest.approx(np.mean(expected))
     reader = Readout("patchscope", {}, {"ids": [3], "position": 0, "layer": None})
     opaque = SimpleNamespace(extra={"reader": {"kind": reader.kind, **reader.settings}}, tensors={}, level="layer")
-    with pytest.raises(Undefined, match="has no gradient"):
+    with pytest.raises(Skip, match="has no gradient"):
         metric.measure(opaque, context)
 
 

@@ -106,7 +106,7 @@ def test_frozen_boards_read_as_they_were_written(place, tmp_path):
                 if x.column is not None:
                     np.testing.assert_array_equal(x.column, y.column)
     assert {cell.configuration["model"]["path"] for cell in frozen.cells} == {""}
-    assert frozen.made["frozen_by"] and frozen.made["cells"]["code"]
+    assert frozen.made["circuit"]["frozen_by"] and frozen.made["circuit"]["cells"]["code"]
 
 
 def test_a_board_that_says_other_scores_is_told(place, tmp_path, capsys):

@@ -76,7 +76,7 @@ def test_author_link_and_date(tmp_path, key, value):
 
 METAS = {
     "level": "neuron", "split": "test", "task": "../ioi", "model": "/etc", "method": "a b", "objective": "x;y",
-    "track": "variable", "schema": 2, "model_revision": "HEAD", "extra": {"a": "x" * 5000}, "task_version": "",
+    "track": "detector", "schema": 2, "model_revision": "HEAD", "extra": {"a": "x" * 20000}, "task_version": "",
     "counterfactual": "\u202eflip",
 }  # fmt: skip
 

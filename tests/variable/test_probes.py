@@ -94,6 +94,21 @@ def test_probe_accuracy_is_scikit_learns_own():
     assert ProbeAccuracy().floors(arrays)[""] == pytest.approx((y[test] == "up").mean())
 
 
+@pytest.mark.parametrize("c", [1e-4, 1e-2, 1.0])
+def test_log_probabilities_of_a_probe_are_scikit_learns_at_that_strength(c):
+    """In bits, on vectors that are standardised by hand; accuracy alone would not tell C from 2 C."""
+    from sklearn.linear_model import LogisticRegression
+
+    x, y = gaussian(120, 0.5)
+    y[::5] = "sideways"
+    x = 3 * x + 7
+    z, new = ((part - x.mean(axis=0)) / x.std(axis=0) for part in (x, x[:40] + 1))
+    expected = LogisticRegression(C=c, max_iter=2000).fit(z, y).predict_proba(new)
+    np.testing.assert_allclose(plain(x, y, c).log2(x[:40] + 1), np.log2(expected), atol=1e-5)
+    other = LogisticRegression(C=2 * c, max_iter=2000).fit(z, y).predict_proba(new)
+    assert np.abs(np.log2(other) - np.log2(expected)).max() > 1e-3
+
+
 def test_without_features_a_probe_says_the_most_frequent_value():
     x, y = gaussian(120, 2.0)
     y[::6] = "up"

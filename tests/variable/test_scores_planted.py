@@ -215,16 +215,3 @@ def test_a_control_that_finds_something_would_be_seen(planted):
     """The same test rejects where the method is fitted and scored on the true labels."""
     arrays, figures = planted.measured(Interchange(), Means(site=SITE), "D")
     assert p_value(figures[""], Interchange().p_draws(arrays)[""]) < ALPHA / 10
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("metric", [PermutedLabels(), RandomModelGap()], ids=lambda m: m.name)
-def test_at_most_one_family_in_twenty_has_a_control_above_its_floor(metric):
-    methods = [Means(), FullVector(), RandomRotation(rank=8)]
-    hits = total = 0
-    for seed in range(3):
-        model = Planted(IOI(), seed, {"train": 64, "validation": 48, "test": 100})
-        for draw in range(20):
-            hits += rejected(model, metric, ("D", "I", "N"), methods, draw)
-            total += 1
-    assert stats.binomtest(hits, total, ALPHA, alternative="greater").pvalue > 0.01, f"{hits} of {total} families"

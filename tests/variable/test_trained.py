@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from methods.variables.random_rotation import RandomRotation
 from methods.variables.training import Pairs
 from tests.engine.double import double
 from tests.variable.test_streams import data_on
-from tests.variable.written import COORDINATES, D_HEAD, NEURONS, RANK, basis, data_of, written
+from tests.variable.written import COORDINATES, D_HEAD, NEURONS, RANK, basis, data_of, simplex, written
 
 torch.set_num_threads(1)
 CLASSES = (Das, BoundlessDas, Dbm, DbmPca, DbmSvd)
@@ -176,7 +177,11 @@ def test_das_comes_within_03_of_the_full_swap_at_the_planted_rank_and_chance_doe
 
 @pytest.mark.slow
 def test_the_curve_of_das_over_all_ranks():
-    """From rank 1 to d_head with the defaults, at the planted rank with three seeds, beside random rotations."""
+    """From rank 1 to d_head with the defaults, at the planted rank with three seeds, beside random rotations.
+
+    Seen: the full swap 1.00; DAS 0, .34, .99 at ranks 1 to 3 and 1.00 from the planted 4 on; random rotations .02, .02,
+    .03, .07 at ranks 1 to 4, .46 at 8, .90 at 12, 1.00 at 16; least overlaps with the planted dimensions .87 to .89.
+    """
     data = data_of(turned=5, seed=1)
     full, planted = data.share("test", HEAD, FULL), basis(5)[:RANK]
     das, drawn = {}, {}
@@ -187,12 +192,29 @@ def test_the_curve_of_das_over_all_ranks():
         drawn[k] = np.mean([data.share("test", HEAD, RandomRotation(rank=k).fit(data, HEAD, s)) for s in range(10)])
         if k == RANK:
             overlaps = [np.linalg.svd(f.tensors["encoder"] @ planted.T)[1].min() for f in found]
-    print(full, das, drawn, overlaps)
     assert all(share >= full - 0.03 for k in range(RANK, D_HEAD + 1) for share in das[k])
     assert das[1][0] < 0.1 and das[2][0] < 0.7  # three dimensions are nearly enough to tell five corners apart
     assert min(overlaps) > 0.5  # of random 4 of 16 dimensions, the least aligned pair: about .1
     assert drawn[1] < 0.05 and drawn[RANK] < 0.3 and drawn[D_HEAD] == full
-    assert all(drawn[k] < das[k][0] for k in range(1, 12))
+    assert all(drawn[k] < das[k][0] for k in range(2, 12))
+
+
+def test_at_rank_1_das_has_the_least_cross_entropy_though_lines_between_corners_swap_more():
+    """One dimension cannot hold five corners: what lowers the loss of all pairs a little makes no answer flip, whereas
+    a line between two corners flips the pairs of these two. So the curve over ranks may begin below chance."""
+    data = data_of(turned=5, seed=1)
+    pairs = Pairs(data, HEAD, 1, torch.Generator().manual_seed(0))
+    corners = simplex() @ basis(5)[:RANK]
+    lines = [Featurizer.span([a - b]) for a, b in combinations(corners, 2)]
+    found = Das(rank=1, steps=60).fit(data, HEAD, 0)
+    assert _loss(pairs, found) < min(_loss(pairs, line) for line in lines) < _loss(pairs, Featurizer("none", D_HEAD))
+    assert data.share("test", HEAD, found) < 0.05 < np.mean([data.share("test", HEAD, line) for line in lines])
+
+
+def _loss(pairs, featurizer) -> float:
+    """Mean cross-entropy of all pairs with a part that is not trained."""
+    with torch.no_grad():
+        return float(pairs.loss_on(torch.arange(len(pairs)), featurizer.part))
 
 
 def test_boundless_das_finds_a_boundary_that_holds_the_variable(turned):

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -31,14 +32,14 @@ P_NOTE = (
 
 def page(
     frame: pd.DataFrame, found: Sequence[Figure] = (), ranks: pd.DataFrame | None = None, note: str = "",
-    looks: Looks | None = None, made: Provenance | None = None,
+    looks: Looks | None = None, made: Provenance | None = None, others: Sequence[str] = (),
 ) -> str:  # fmt: skip
     """The page of all rows. ``found`` gives drawings and pairs, ``ranks`` (:mod:`bench.board.ranks`) the places.
 
     ``looks`` finds a cell's scores and known circuit for its picture and is asked for one cell at a time; ``made`` says
-    what made the boards.
+    what made the boards; ``others`` are pages beside this one.
     """
-    body = "\n".join(_body(frame, found, ranks, note, looks, made))
+    body = "\n".join(_body(frame, found, ranks, note, looks, made, others))
     style, script = _asset("style.css"), _asset("script.js")
     policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'"
     return (
@@ -52,10 +53,13 @@ def page(
 
 def _body(
     frame: pd.DataFrame, found: Sequence[Figure], ranks: pd.DataFrame | None, note: str, looks: Looks | None,
-    made: Provenance | None,
+    made: Provenance | None, others: Sequence[str],
 ) -> Iterator[str]:  # fmt: skip
     yield f"<header><h1>{TITLE}</h1><p>{text(_counts(frame))}</p>"
     yield f"<p><b>{text(note)}</b></p>" if note else ""
+    if others:
+        links = (f'<a href="{text(quote(other))}">{text(other.removesuffix(".html"))}</a>' for other in others)
+        yield f"<p>More boards: {' '.join(links)}</p>"
     yield details("How to read the figures", f"<p>{text(LEGEND)}</p><p>{text(P_NOTE)}</p>")
     if frame.empty:
         yield "<p>The board is empty.</p></header>"

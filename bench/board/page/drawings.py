@@ -14,6 +14,7 @@ from bench.board.page.differences import forest
 from bench.board.page.layers import charts, svg
 from bench.board.page.markup import attributes, details, head, table, td, text, th
 from bench.board.page.panels import panels
+from bench.board.page.sparsity import picture, sparsity
 from bench.board.page.standing import on_a_task
 from bench.board.ranks import competes
 from bench.board.rows import CEILING, FLOOR
@@ -26,6 +27,9 @@ def drawings(board: Section, found: Sequence[Figure], ranks: pd.DataFrame | None
     for chart in charts(board):
         name = f"{chart.metric} by layer" + (f" at {chart.position}" if chart.position else "")
         yield details(name, f"<figure>{svg(chart, name)}</figure>", open="")
+    if over_l0 := sparsity(board):
+        name = "Curves over L0 (dashed: controls)"
+        yield details(name, f"<figure>{picture(over_l0, name)}</figure>", open="")
     for ablation in dict.fromkeys(f.ablation for f in found if f.curve is not None):
         lines = _curves(board, [f for f in found if f.ablation == ablation])
         if drawing := panels(lines, f"Faithfulness against real size, {ablation} ablation."):

@@ -17,6 +17,8 @@ from bench.board.view import Row, Section
 STREAM = re.compile(r"stream(\d+)@([^,\]]+)")
 PART = re.compile(r"[\[,](?:site=(?P<site>[^,\]]+)|layer=(?P<layer>\d+))\]$")
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 300, 46, 190, 26, 40
+OWN_SCALE = ("above_control",)
+"""Metrics whose figures of different methods are not on one scale: a picture for each method."""
 COLOURS = ("#0b5cad", "#b35900", "#2e7d32", "#8e24aa", "#c62828", "#00838f", "#6d4c41", "#546e7a")
 DASHES = ("", "6 3", "2 3")
 LINE = 13
@@ -38,6 +40,7 @@ def charts(board: Section) -> list[Chart]:
     for row in board.all:
         if row["status"] == "ok" and (point := _point(row)) is not None:
             metric, position, layer = point
+            metric += f" of {row['method']}" if metric.partition("[")[0] in OWN_SCALE else ""
             found.setdefault((metric, position), {}).setdefault(row["method"], {})[layer] = row["score"]
     kept = []
     for (metric, position), methods in found.items():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -22,11 +23,15 @@ class Recorded(Stream):
 
     A chunk is as many rows as have about ``buffer`` tokens. Where one chunk holds them all it is recorded once and
     kept; else every epoch deals the rows anew into chunks, each recorded when its turn comes. 1 forward per row.
+
+    ``shared`` is where what is kept lies (with its cost, which each who asks pays once): whoever looks at the same site
+    on the same tokens may be given the same.
     """
 
     def __init__(
         self, engine: Engine, tokens: Tokens, held: Tokens, site: str, reads: str = "", *,
         batch_size: int, buffer: int, rows: int = 32, drop: int = 1, seed: int = 0,
+        shared: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.engine, self.tokens, self.held = engine, tokens, held
         self.sites = [parse(name) for name in dict.fromkeys((reads or site, site))]
@@ -36,7 +41,7 @@ class Recorded(Stream):
         self.counts = (tokens.mask.sum(dim=1) - drop).clamp(min=0).cpu()
         self.batch_size = min(batch_size, max(1, int(self.counts.sum())))  # of short texts all is one batch
         self.per_chunk = max(1, int(buffer / max(1.0, float(self.counts.double().mean()))))
-        self._kept: Pair | None = None
+        self.buffer, self._kept, self._paid = buffer, {} if shared is None else shared, set[str]()
 
     def order(self, epoch: int) -> list[tuple[int, object]]:
         n = len(self.counts)
@@ -49,13 +54,26 @@ class Recorded(Stream):
         assert isinstance(made_from, Tensor)
         if len(self.counts) > self.per_chunk:
             return self._record(self.tokens, made_from)
-        if self._kept is None:
-            self._kept = self._record(self.tokens, made_from)
-        return self._kept
+        return self._once("train", lambda: self._record(self.tokens, made_from))
 
     def held_out(self) -> Iterator[Pair]:
-        for rows in torch.arange(len(self.held)).split(self.rows):
+        parts = torch.arange(len(self.held)).split(self.rows)
+        if int(self.held.mask.sum()) <= self.buffer:
+            yield from self._once("held", lambda: [self._record(self.held, rows) for rows in parts])
+            return
+        for rows in parts:
             yield self._record(self.held, rows)
+
+    def _once(self, key: str, make: Callable[[], Any]) -> Any:
+        cost = self.engine.cost
+        if key not in self._kept:
+            before = replace(cost)
+            found = make()
+            self._kept[key] = found, cost.forwards - before.forwards
+        elif key not in self._paid:
+            cost.add(self._kept[key][1])
+        self._paid.add(key)
+        return self._kept[key][0]
 
     @torch.no_grad()
     def _record(self, tokens: Tokens, rows: Tensor) -> Pair:
