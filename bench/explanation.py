@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save
 
 SCHEMA = 1
 TRACKS = {
-    "node": "circuit", "edge": "circuit", "neuron": "circuit", "site": "variable",
+    "node": "circuit", "edge": "circuit", "neuron": "circuit", "feature": "circuit", "site": "variable",
     "layer": "readout", "head": "readout", "dictionary": "dictionary",
 }  # fmt: skip
 """The track that the components of each level belong to."""

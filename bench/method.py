@@ -162,10 +162,17 @@ class Method(ABC):
 class Baseline(Method):
     """Chance, a plain statistic or the truth: it takes the level of the rows that it accompanies.
 
-    ``level`` is a field of the instance here (``node`` or ``edge``); neither it nor the objective, which baselines
+    ``level`` is a field of the instance here (``node``, ``edge``, ...); neither it nor the objective, which baselines
     do not look at, is part of the label.
     """
 
     baseline: ClassVar[bool] = True
+    ignored: ClassVar[tuple[str, ...]] = ("dictionaries",)
     objective: str = field(default="logit_diff", metadata={"label": False})
     level: str = field(default="edge", metadata={"label": False})  # type: ignore[misc]
+
+    def explain(self, job: Job) -> Handed:
+        """See :meth:`Method.explain`; a baseline that knows more levels than nodes and edges says so itself."""
+        if self.level not in ("node", "edge"):
+            raise Skip(f"{self.name} scores nodes and edges, not components of level {self.level}")
+        return super().explain(job)

@@ -14,6 +14,9 @@ from bench.measuring import without_paths
 from bench.metric import Measurement, Metric, Undefined
 from bench.scoring.bootstrap import MIN_CLUSTERS, cluster_weights, contains_zero, interval, n_clusters
 
+SAME_SIZES = ("node", "edge")
+"""Levels whose circuits are all measured in edges, so that figures of one may stand beside those of the other."""
+
 Load = Callable[[str], type[Metric]]
 
 
@@ -106,7 +109,7 @@ def _reduced(record: CellRecord, found: Measurement, key: str, metric: Metric) -
         yield Figure(
             record, label, metric.name, found.ablation, key, "ok", "", float(value), draws.get(suffix),
             bias.get(suffix, 0.0), clusters, found.clusters, metric.suffix_direction(suffix), metric.bounds,
-            metric.across_levels, floors.get(suffix, math.nan), nulls.get(suffix),
+            metric.across_levels and record.level in SAME_SIZES, floors.get(suffix, math.nan), nulls.get(suffix),
             metric.null if suffix in nulls else "", metric.null_direction(suffix),
             metric.curve(found.arrays) if suffix == "" else None,
         )  # fmt: skip

@@ -176,14 +176,24 @@ class Dictionary:
         mean, size = self._moments(x)
         return (x - mean) / size
 
+    def gain(self, x: Tensor) -> Tensor:
+        """``[..., 1]``: what ``codes @ W_dec`` is multiplied by on its way back to the scale of the activations."""
+        if self.scaling == "none":
+            return torch.ones_like(x[..., :1])
+        if self.scaling == "constant":
+            scale = self.scale if self.output_scale is None else self.output_scale
+            return torch.full_like(x[..., :1], 1 / scale)
+        size = self._moments(x)[1]
+        return size - EPS if self.scaling == "layer_norm" else size
+
     def _unscaled(self, y: Tensor, x: Tensor | None) -> Tensor:
         if self.scaling == "none":
             return y
         if self.scaling == "constant":
             return y / (self.scale if self.output_scale is None else self.output_scale)
         assert x is not None
-        mean, size = self._moments(x)
-        return y * (size - EPS) + mean if self.scaling == "layer_norm" else y * size
+        y = y * self.gain(x)
+        return y + self._moments(x)[0] if self.scaling == "layer_norm" else y
 
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What is taken off each token, and what it is divided by, ``[..., 1]``."""

@@ -11,12 +11,18 @@ from bench.harness.cells import Cell, MethodChoice, with_variable
 from bench.harness.cells import identity as cell_identity
 from bench.harness.keys import digest, explanation_key
 
-Place = tuple[str, str]
-"""A level and, in the `variable` track, a variable: what baselines accompany."""
+Place = tuple[str, str, str]
+"""A level, in the `variable` track a variable, and of latents the dictionaries: what baselines accompany."""
+Choose = Callable[[Mapping[str, Any]], MethodChoice]
+"""Makes a method from its configuration."""
+CARRIED = "dictionaries"
+"""The parameter of rows of latents that their baselines take on, since it says which components there are."""
 BASELINES = {"random": False, "oracle": True}
 """The methods behind floor and ceiling, and whether they need a planted model."""
 NO_CEILING = ("readout",)
 """Tracks without an oracle: the last layer's readout is the model's own, so the only perfect one says nothing."""
+NO_TRUTH = ("feature",)
+"""Levels without one: a planted circuit names no latents."""
 
 
 def _board(cell: Cell) -> str:
@@ -25,7 +31,12 @@ def _board(cell: Cell) -> str:
 
 
 def _place(cell: Cell) -> Place:
-    return cell.method.level, cell.method.variable
+    return _place_of(cell.method)
+
+
+def _place_of(method: MethodChoice) -> Place:
+    named = method.parameters.get(CARRIED, "") if method.level in NO_TRUTH else ""
+    return method.level, method.variable, str(named)
 
 
 def _levels(cells: Iterable[Cell]) -> dict[str, list[Place]]:
@@ -40,30 +51,30 @@ def _levels(cells: Iterable[Cell]) -> dict[str, list[Place]]:
     return {**others, **{board: places for board, places in own.items() if places}}
 
 
-def spread_baselines(cells: Sequence[Cell]) -> list[Cell]:
+def spread_baselines(cells: Sequence[Cell], choose: Choose) -> list[Cell]:
     """Baselines at the level of every other row of their board."""
     levels = _levels(cells)
     spread = []
     for cell in cells:
         wanted = levels[_board(cell)] if cell.method.baseline and "level" in cell.method.parameters else None
-        spread += [cell] if wanted is None else [_at(cell, place) for place in wanted]
+        spread += [cell] if wanted is None else [_at(cell, place, choose) for place in wanted]
     return spread
 
 
-def _at(cell: Cell, place: Place) -> Cell:
-    level, variable = place
+def _at(cell: Cell, place: Place, choose: Choose) -> Cell:
+    level, variable, named = place
     parameters = {**cell.method.parameters, "level": level}
     method = replace(cell.method, level=level, parameters=parameters, track=TRACKS[level], variable=variable)
+    if named:
+        method = choose({"name": method.name, "seed": method.asked_seed, **parameters, CARRIED: named})
     task = replace(cell.task, label=with_variable(cell.task.label, variable))
     return replace(cell, task=task, method=method, key=explanation_key(cell_identity(task, cell.model, method)))
 
 
-def add_baselines(
-    cells: Sequence[Cell], choose: Callable[[Mapping[str, Any]], MethodChoice], known: set[str]
-) -> tuple[list[Cell], tuple[str, ...]]:
+def add_baselines(cells: Sequence[Cell], choose: Choose, known: set[str]) -> tuple[list[Cell], tuple[str, ...]]:
     """The cells, and behind them the floor and ceiling of every board and level that lacks them; and what to say.
 
-    ``choose`` makes a method from its configuration; ``known`` are the registered names.
+    ``known`` are the registered names.
     """
     result, added = list(cells), []
     keys = {(cell.key, cell.settings.store) for cell in cells}
@@ -71,7 +82,9 @@ def add_baselines(
         for cell in cells:
             if name not in known or cell.reason or not cell.method.level or (needs_truth and not _planted(cell)):
                 continue
-            method = choose({"name": name, "seed": cell.method.asked_seed, "level": cell.method.level})
+            level, _, named = _place(cell)
+            asked = {"name": name, "seed": cell.method.asked_seed, "level": level}
+            method = choose({**asked, CARRIED: named} if named else asked)
             method = replace(method, variable=cell.method.variable)
             key = explanation_key(cell_identity(cell.task, cell.model, method))
             if (key, cell.settings.store) not in keys and not _has(cells, cell, method):
@@ -84,10 +97,10 @@ def add_baselines(
 
 def _planted(cell: Cell) -> bool:
     """Whether there is a truth for an oracle to read."""
-    return cell.model.planted and cell.method.track not in NO_CEILING
+    return cell.model.planted and cell.method.track not in NO_CEILING and cell.method.level not in NO_TRUTH
 
 
 def _has(cells: Sequence[Cell], like: Cell, method: MethodChoice) -> bool:
     """Whether the call itself asks for this baseline on the same board and level (with whatever seeds)."""
-    wanted = (_board(like), method.name, _place(like))
+    wanted = (_board(like), method.name, _place_of(method))
     return any((_board(cell), cell.method.name, _place(cell)) == wanted for cell in cells)

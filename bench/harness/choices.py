@@ -11,6 +11,7 @@ from bench.explanation import TRACKS
 from bench.harness.cells import MethodChoice, MetricChoice, Plain, TaskChoice
 from bench.harness.errors import CallError, plain
 from bench.harness.keys import canonical, file_digest
+from bench.method import Method
 from bench.metric import NO_ABLATION
 from bench.objectives import OBJECTIVES
 from bench.registry import PluginError, Registries, nearest, unknown
@@ -82,10 +83,17 @@ def make_method(config: Mapping[str, Any], registries: Registries) -> MethodChoi
         raise CallError(unknown("objective", str(method.objective), list(OBJECTIVES)))
     asked = int(config["seed"])
     return MethodChoice(
-        name, method.label(), method.version, method.level, asdict(method), asked if method.stochastic else None, asked,
+        name, method.label(), method.version, method.level, _parameters(method), asked if method.stochastic else None,
+        asked,
         cls.baseline, cls.needs_truth, TRACKS.get(method.level, cls.track), cls.needs_partner,
         trained_on=method.trained_on(),
     )  # fmt: skip
+
+
+def _parameters(method: Method) -> dict[str, Any]:
+    """All of them, but for those that came later and are in a key only where they are given."""
+    optional = {f.name for f in fields(method) if f.metadata.get("optional") and getattr(method, f.name) == f.default}
+    return {name: value for name, value in asdict(method).items() if name not in optional}
 
 
 def make_metric(config: Mapping[str, Any], ablation: str, registries: Registries) -> MetricChoice:

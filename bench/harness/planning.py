@@ -46,10 +46,13 @@ def make_plan(
     """
     drafts = [draft for config in configs for draft in _drafts(config, registries)]
     _check_variable(configs, drafts)
+
+    def choose(config: Mapping[str, Any]) -> MethodChoice:
+        return make_method(config, registries)
+
     if not one_level:
-        drafts = spread_baselines(drafts)
-    known = set(registries.methods.names())
-    drafts, notes = add_baselines(drafts, lambda config: make_method(config, registries), known)
+        drafts = spread_baselines(drafts, choose)
+    drafts, notes = add_baselines(drafts, choose, set(registries.methods.names()))
     unique = {(cell.key, cell.settings.store): cell for cell in reversed(drafts)}  # the first one stays
     places = dict.fromkeys((cell.key, cell.settings.store) for cell in drafts)
     cells = [with_scores(unique[place], metrics, registries) for place in places]

@@ -16,6 +16,7 @@ from bench.metrics.selecting import Selecting
 from bench.scoring.curves import area_log, area_log_bias, faithfulness, gap
 from bench.scoring.nulls import DRAWS, RANKINGS
 from bench.scoring.selection import Ranking
+from bench.scoring.space import space_of
 
 
 @dataclass
@@ -30,25 +31,27 @@ class AreaLog(Selecting):
 
     Source: defined by this project, as a bounded companion of MIB's CPR and CMD. Bounds [0, 1]; higher is better.
     Not defined where the interval of m(whole) - m(empty) contains 0. Ties that an explanation marks as random are
-    averaged over ``tie_draws`` seeded orders.
+    averaged over ``tie_draws`` seeded orders. Of latents (level ``feature``) the size is kept components / all, errors
+    among them, and the floor is the mean of random rankings of the same components.
     ``select`` chooses circuits in another way than the first n scores (:mod:`bench.scoring.choosing`).
     """
 
     name: ClassVar[str] = "area_log"
     direction: ClassVar[int] = 1
     across_levels: ClassVar[bool] = True
+    levels: ClassVar[tuple[str, ...]] = ("node", "edge", "feature")
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     permutable: ClassVar[bool] = True
     null_draws: ClassVar[int] = DRAWS
     null: ClassVar[str] = RANKINGS
 
     def measure(self, explanation: Explanation, context: ScoreContext) -> Arrays:
-        graph = context.engine.graph
-        grid = log_grid(graph.n_edges)
+        space = space_of(explanation, context)
+        grid = log_grid(space.size)
         chosen = []
         for ranking in self.selections(explanation, context):
             chosen.append([ranking.circuit(n) for n in _counts(ranking, grid)])
-        return measure_circuits(context, chosen, self.objective)
+        return self.with_floor(explanation, measure_circuits(context, chosen, self.objective, space))
 
     def reduce(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> Mapping[str, NDArray[Any]]:
         f = faithfulness(arrays["circuits"], arrays["whole"], arrays["empty"], weights)

@@ -15,6 +15,7 @@ from bench.metrics.grid import MIB_SIZES, circuit_within, measure_circuits
 from bench.metrics.selecting import Selecting
 from bench.scoring.curves import at_zero, faithfulness, gap
 from bench.scoring.nulls import DRAWS, RANKINGS
+from bench.scoring.space import space_of
 
 AT_ZERO = "m=0"
 
@@ -27,6 +28,7 @@ class Faithfulness(Selecting):
     in the label; where even the smallest circuit is larger, it is the empty one and f is 0. The part ``m=0`` is f of
     a circuit with zero logit difference: what an uninformative circuit gets (about .5 where the counterfactual flips
     the answer); it is no score of the method. ``select`` chooses circuits otherwise (:mod:`bench.scoring.choosing`).
+    Of latents (level ``feature``) the size is kept components / all, and the floor that of random rankings of them.
 
     Source: Hanna et al., "Have Faith in Faithfulness" (2024), normalised faithfulness. No bounds; 1 is the whole
     model, and values above it overshoot. Not defined where the interval of the denominator contains 0.
@@ -35,6 +37,7 @@ class Faithfulness(Selecting):
     name: ClassVar[str] = "faithfulness"
     direction: ClassVar[int] = 1
     across_levels: ClassVar[bool] = True
+    levels: ClassVar[tuple[str, ...]] = ("node", "edge", "feature")
     permutable: ClassVar[bool] = True
     null_draws: ClassVar[int] = DRAWS
     null: ClassVar[str] = RANKINGS
@@ -43,7 +46,8 @@ class Faithfulness(Selecting):
         chosen = []
         for ranking in self.selections(explanation, context):
             chosen.append([circuit_within(ranking, size) for size in MIB_SIZES])
-        return {**measure_circuits(context, chosen, self.objective), "sizes": np.array(MIB_SIZES)}
+        found = measure_circuits(context, chosen, self.objective, space_of(explanation, context))
+        return self.with_floor(explanation, {**found, "sizes": np.array(MIB_SIZES)})
 
     def reduce(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> Mapping[str, NDArray[Any]]:
         whole, empty = arrays["whole"], arrays["empty"]

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metric import Arrays, ScoreContext
-from bench.scoring.circuits import circuit_values, empty, whole
+from bench.scoring.circuits import circuit_values
 from bench.scoring.selection import Ranking
+from bench.scoring.space import EdgeSpace, Space
 
 MIB_SIZES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -23,7 +24,7 @@ def log_grid(n_edges: int) -> tuple[float, ...]:
 
 def within(ranking: Ranking, size: float) -> int:
     """How many components make the largest circuit whose real size is at most ``size``."""
-    return ranking.largest_within(size * ranking.graph.n_edges + 1e-9)
+    return ranking.largest_within(size * ranking.total + 1e-9)
 
 
 def circuit_within(ranking: Ranking, size: float) -> NDArray[np.bool_]:
@@ -32,15 +33,19 @@ def circuit_within(ranking: Ranking, size: float) -> NDArray[np.bool_]:
     return circuit if circuit.mean() <= size + 1e-9 else np.zeros_like(circuit)
 
 
-def measure_circuits(context: ScoreContext, chosen: list[list[NDArray[np.bool_]]], objective: str) -> Arrays:
+def measure_circuits(
+    context: ScoreContext, chosen: list[list[NDArray[np.bool_]]], objective: str, space: Space | None = None
+) -> Arrays:
     """Per-example values of the whole model, the empty circuit and the circuits of each order.
 
-    ``chosen`` is ``[n_orders][n_sizes]``. Returns ``whole`` and ``empty`` ``[n_examples]``, ``circuits``
-    ``[n_examples, n_orders, n_sizes]`` and ``edges`` ``[n_orders, n_sizes]``, the real sizes (kept / all edges).
+    ``chosen`` is ``[n_orders][n_sizes]``, circuits of ``space`` (of edges, where there is none). Returns ``whole`` and
+    ``empty`` ``[n_examples]``, ``circuits`` ``[n_examples, n_orders, n_sizes]`` and ``edges`` ``[n_orders, n_sizes]``,
+    the real sizes (kept / all edges, or components).
     """
+    space = space or EdgeSpace(context.engine)
     flat = [circuit for circuits in chosen for circuit in circuits]
-    values = circuit_values(context, [whole(context), empty(context), *flat], objective)
-    n_edges = context.engine.graph.n_edges
+    values = circuit_values(context, [space.whole(), space.empty(), *flat], objective, space)
+    n_edges = space.size
     shape = (len(chosen), len(chosen[0]))
     return {
         "whole": values[:, 0],

@@ -127,10 +127,16 @@ def _mean(engine: Engine, train: Batches) -> Ablate:
 
 
 def _resample(engine: Engine, scored: Batches, seed: int) -> Ablate:
+    others = other_prompts(scored, seed)
+    return _cached(lambda batch: engine.sources(others(batch)))
+
+
+def other_prompts(scored: Batches, seed: int) -> Callable[[Batch], Tokens]:
+    """From a batch of the scored split to the clean prompts of other examples, by :func:`derangement`."""
     prompts: list[Tensor] = []
     partner: list[int] = []
 
-    def ablate(batch: Batch) -> Sources:
+    def found(batch: Batch) -> Tokens:
         if not prompts:
             templates: list[str] = []
             for b in scored():
@@ -140,9 +146,9 @@ def _resample(engine: Engine, scored: Batches, seed: int) -> Ablate:
         ids = batch.clean.ids.clone()
         for row, index in enumerate(batch.index.tolist()):
             ids[row, batch.clean.mask[row]] = prompts[partner[index]].to(ids.device)
-        return engine.sources(Tokens(ids, batch.clean.mask))
+        return Tokens(ids, batch.clean.mask)
 
-    return _cached(ablate)
+    return found
 
 
 def _cached(ablate: Ablate, limit: int = CACHE_BYTES) -> Ablate:

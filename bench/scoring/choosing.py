@@ -28,10 +28,11 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
 from bench.explanation import Explanation
+from bench.features.latents import LEVEL
 from bench.graph import ComponentGraph
 from bench.method import Skip
 from bench.metric import ScoreContext, Undefined
-from bench.scoring.selection import Ranking, flat_scores, order, rankings
+from bench.scoring.selection import Ranking, flat_scores, names_of, order, rankings
 
 SELECTIONS = ("top", "signed", "absolute", "greedy", "exact", "bootstrap")
 BOOTSTRAPS = 5
@@ -57,6 +58,8 @@ def selections(
         raise ValueError(f"select={select!r} is none of {', '.join(SELECTIONS)}")
     if select in ("signed", "absolute"):
         absolute = select == "absolute"
+    if select == "bootstrap" and explanation.level == LEVEL:
+        raise Skip("select=bootstrap is not for latents: dictionaries of other prompts have others")
     if select == "bootstrap":
         explanation = steady(explanation, context, absolute)
     if select not in ("greedy", "exact"):
@@ -177,7 +180,7 @@ def steady(explanation: Explanation, context: ScoreContext, absolute: bool) -> E
         runs = (context.again(draw, True, True) for draw in range(BOOTSTRAPS))
         context.shared[key] = np.stack([flat_scores(run, graph) for run in runs])
     kept = filtered(context.shared[key], absolute).astype(np.float32)
-    return replace(explanation, components=graph.names(explanation.level), scores=kept, positions="all")
+    return replace(explanation, components=names_of(explanation, graph), scores=kept, positions="all")
 
 
 def filtered(draws: Floats, absolute: bool, ratio: float = RATIO) -> Floats:

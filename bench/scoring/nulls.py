@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.explanation import Explanation
 from bench.graph import ComponentGraph
 from bench.metric import ScoreContext
-from bench.scoring.selection import Ranking
+from bench.scoring.selection import Ranking, names_of
 
 RANKINGS = "random rankings of the components"
 RANDOM = "random circuits of the same real size"
@@ -26,15 +26,16 @@ Flags = NDArray[np.bool_]
 def random_rankings(explanation: Explanation, context: ScoreContext) -> Iterator[Explanation]:
     """``context.permutations`` explanations that rank the components of this level at random, without ties.
 
-    They depend on the model and the level alone, so that all methods of a job share the random circuits, and their
-    passes. An explanation whose own ties are averaged over orders varies less than they do, which errs towards a
-    larger p.
+    They depend on the model and the level (of latents: on how many there are) alone, so that all methods of a job share
+    the random circuits, and their passes. An explanation whose own ties are averaged over orders varies less than they
+    do, which errs towards a larger p.
     """
-    names = context.engine.graph.names(explanation.level)
+    names = names_of(explanation, context.engine.graph)
+    extra = {key: words for key, words in explanation.extra.items() if key != "ties"}
     salt = int.from_bytes(hashlib.sha256(explanation.model_revision.encode()).digest()[:8], "little")
     for draw in range(context.permutations):
         scores = 1.0 + np.random.default_rng([context.seed, draw, salt]).permutation(len(names))
-        yield replace(explanation, components=names, scores=scores.astype(np.float32), positions="all", extra={})
+        yield replace(explanation, components=names, scores=scores.astype(np.float32), positions="all", extra=extra)
 
 
 @lru_cache(maxsize=64)

@@ -8,10 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.explanation import Explanation, ExplanationError
+from bench.features.declared import declared
+from bench.features.latents import LEVEL
 from bench.graph import ComponentGraph
 
 TIE_DRAWS = 3
 """Random orders over which an explanation with ``extra={"ties": "random"}`` (the oracle) is averaged."""
+
+
+def names_of(explanation: Explanation, graph: ComponentGraph) -> tuple[str, ...]:
+    """The components that an explanation of its level scores: the graph's, or those of the dictionaries it brings."""
+    return declared(explanation).names if explanation.level == LEVEL else graph.names(explanation.level)
 
 
 def flat_scores(explanation: Explanation, graph: ComponentGraph) -> NDArray[np.float64]:
@@ -19,7 +26,7 @@ def flat_scores(explanation: Explanation, graph: ComponentGraph) -> NDArray[np.f
 
     Raises :class:`ExplanationError` where the explanation does not score exactly the components of its level.
     """
-    names = graph.names(explanation.level)
+    names = names_of(explanation, graph)
     scores = explanation.scores.astype(np.float64)
     if scores.ndim == 2:
         scores = scores.sum(axis=1)
@@ -75,6 +82,11 @@ class Ranking:
     def __len__(self) -> int:
         return len(self.order)
 
+    @property
+    def total(self) -> int:
+        """The edges of the whole model."""
+        return self.graph.n_edges
+
     def selected(self, n: int) -> NDArray[np.bool_]:
         """Flags of the first ``n`` components, ``[n_components]``."""
         kept = np.zeros(len(self.order), dtype=bool)
@@ -113,6 +125,27 @@ class Ranking:
         return low
 
 
+class LatentRanking(Ranking):
+    """An order of latents and errors: a circuit is its first ``n``, and each counts as one; nothing dangles."""
+
+    @property
+    def total(self) -> int:
+        """All components."""
+        return len(self.order)
+
+    def circuit(self, n: int) -> NDArray[np.bool_]:
+        """Flags of the first ``n`` components, ``[n_components]``."""
+        return self.selected(n)
+
+    def largest_within(self, edges: float) -> int:
+        """How many components are at most ``edges``."""
+        return min(int(edges), len(self.order))
+
+    def smallest_nonempty(self) -> int:
+        """One component is a circuit."""
+        return 1
+
+
 def rankings(
     explanation: Explanation, graph: ComponentGraph, absolute: bool, seed: int, tie_draws: int = TIE_DRAWS
 ) -> list[Ranking]:
@@ -121,4 +154,5 @@ def rankings(
     generators: list[np.random.Generator | None] = [None]
     if random_ties(explanation):
         generators = [np.random.default_rng([seed, draw]) for draw in range(tie_draws)]
-    return [Ranking(graph, explanation.level, order(scores, absolute, rng)) for rng in generators]
+    make = LatentRanking if explanation.level == LEVEL else Ranking
+    return [make(graph, explanation.level, order(scores, absolute, rng)) for rng in generators]

@@ -38,6 +38,8 @@ class Oracle(Baseline):
     def explain(self, job: Job) -> Handed:
         if self.level == "dictionary":
             raise Skip("a planted circuit names no dictionary")
+        if self.level == "feature":
+            raise Skip("a planted circuit names no latents")
         if self.level in ("layer", "head"):
             raise Skip("a readout has no oracle: the last layer's is the model's own distribution")
         return OracleSite().explain(job) if self.level == "site" else super().explain(job)

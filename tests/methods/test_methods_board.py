@@ -13,8 +13,9 @@ BOARD = Path(__file__).parents[2] / "leaderboards" / "methods"
 REGISTERED = discover().methods
 CIRCUIT = {
     m.name: m for m in map(REGISTERED.load, REGISTERED.names())
-    if m.track == "circuit" and m.__module__.startswith("methods.")
+    if m.track == "circuit" and m.level != "feature" and m.__module__.startswith("methods.")
 }  # fmt: skip
+"""Those of nodes and edges: a planted truth says nothing of latents."""
 NEVER = "never better than a random ranking"
 
 

@@ -1,0 +1,1 @@
+"""Circuits whose components are the latents of dictionaries, and what each dictionary leaves over."""

@@ -1,0 +1,1 @@
+"""Circuits of latents: attribution and patching of what dictionaries make of activations."""
