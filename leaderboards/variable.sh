@@ -24,7 +24,7 @@ ioi() { # all methods; controls of some; the curve over ranks; and a site that t
     run task=ioi variable=D method=das method.rank=1,2,4,8,16 $seeds "$@"
     run task=ioi variable=D method=difference_of_means,full_vector,linear_probe method.site=a3.h2@END $seeds \
         metric=$default,erasure,steering "$@"
-    bench score metric=interchange metric.within=template task=ioi variable=D,I $seeds $common "$@" > /dev/null
+    bench score metric=interchange metric.across=true task=ioi variable=D,I $seeds $common "$@" > /dev/null
 }
 
 entities() { run task=entity_tracking variable=position,object $fitted,das $seeds "$@"; }

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.explanation import Explanation
-from bench.metric import Arrays, HandCase, ScoreContext, Undefined
-from bench.metrics.swaps import MIN_PAIRS, Swaps, permuted_targets
-from bench.variable.pairs import CAUSE
+from bench.metric import Arrays, HandCase, ScoreContext
+from bench.metrics.swaps import Swaps, permuted_targets
+from bench.variable.pairs import ACROSS
 
 
 @dataclass
@@ -22,9 +22,9 @@ class Interchange(Swaps):
     IIA = mean 1[LM(base; F(h_base)_Z := F(h_source)_Z) = causal(base, X <- source)] over pairs whose answer changes
     with the variable (so that doing nothing scores 0) and whose base and source the model answers right; an answer is
     the largest logit among the answers and wrong answers of the task's examples. One pair per test example at most, the
-    source drawn from the same split. Parts ``site=`` are other declared sites; what is not declared has no figure.
-    ``within=template`` (or another column) counts only pairs that share it: a planted model is trained and accepted on
-    sources of the base's template, and may carry a variable in a code of each template's own.
+    source drawn from the same split, from its own template where one there tells something. ``across=true`` takes
+    sources of other templates alone: is the variable in one code in all of them? Parts ``site=`` are other declared
+    sites; what is not declared has no figure.
 
     Source: Geiger et al. 2021, arXiv:2106.02997; MIB (Mueller et al. 2025, arXiv:2504.13151). In [0, 1], higher is
     better. The p-value deals the targets anew among the pairs (999 seeded draws). Cost: 1 forward per pair and site, 2
@@ -34,29 +34,18 @@ class Interchange(Swaps):
     name: ClassVar[str] = "interchange"
     null: ClassVar[str] = "targets dealt anew among the pairs"
 
-    within: str = ""
+    across: bool = False
+
+    def __post_init__(self) -> None:
+        if self.across:
+            self.kinds = (ACROSS,)  # type: ignore[misc]
 
     def measure(self, explanation: Explanation, context: ScoreContext) -> Arrays:
         arrays = super().measure(explanation, context)
-        if self.within:
-            arrays[f"{CAUSE}.counted"] &= self._shared(explanation, context)
-            if (n := int(arrays[f"{CAUSE}.counted"].sum())) < MIN_PAIRS:
-                raise Undefined(f"{n} pairs that count share their {self.within}; {MIN_PAIRS} are needed")
-        return {**arrays, "null": permuted_targets(arrays, CAUSE, context.seed)}
-
-    def _shared(self, explanation: Explanation, context: ScoreContext) -> NDArray[np.bool_]:
-        """``[n]``: whether an example has a pair, and shares :attr:`within` with its source."""
-        data = context.data_of(str(explanation.extra["variable"]))
-        rows, pairs = data.rows("test"), data.pairs("test")
-        if self.within not in rows[0]:
-            raise Undefined(f"within={self.within}: the examples have {', '.join(rows[0])}")
-        found = np.zeros(pairs.n, dtype=bool)
-        values = np.array([str(row[self.within]) for row in rows])
-        found[pairs.base] = values[pairs.base] == values[pairs.source]
-        return found
+        return {**arrays, "null": permuted_targets(arrays, self.kinds[0], context.seed)}
 
     def reduce(self, arrays: Arrays, weights: NDArray[Any] | None = None) -> Mapping[str, NDArray[Any]]:
-        return self.by_site(arrays, self.shares(arrays, CAUSE, weights))
+        return self.by_site(arrays, self.shares(arrays, self.kinds[0], weights))
 
     def p_draws(self, arrays: Arrays) -> Mapping[str, NDArray[Any]]:
         return self.by_site(arrays, arrays["null"])

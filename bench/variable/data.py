@@ -15,7 +15,7 @@ from torch import Tensor
 from bench.data import Tokens, pad
 from bench.task import CausalModel
 from bench.variable.featurizer import Featurizer
-from bench.variable.pairs import CAUSE, Pairs, answers, make_pairs
+from bench.variable.pairs import CAUSE, ISOLATE, Pairs, answers, make_pairs
 from bench.variable.places import Place, Widths, candidates, read, sites, taps
 from bench.variable.streams import Streams
 
@@ -89,7 +89,7 @@ class VariableData:
 
         def make() -> Pairs:
             found = make_pairs(self.rows(split), self.causal_model, self.variable, self._answers(), kind, self.seed)
-            other = self.target_of if kind == CAUSE else None
+            other = None if kind == ISOLATE else self.target_of
             return found if other is None else replace(found, target=other(found.target))
 
         return self.once(("pairs", split, kind), make)
@@ -262,7 +262,7 @@ class VariableData:
         Shared with these is what hangs on prompts and model alone, where the model is the same, and with all who ask
         for a control of this name, which must say what is changed, everything; all is paid for again.
         """
-        same = ("answers", "tokens") if "engine" in changes else ("answers", "tokens", "vectors", "streams", "right", "dictionary")
+        same = ("answers", "tokens", *(() if "engine" in changes else ("vectors", "streams", "right", "dictionary")))
         known = self._known.setdefault(("control", name), ({}, 0.0, 0.0))[0]
         for split in self.examples:  # so that what is recorded later is shared too
             self._recorded(split), self._streams(split)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.task import CausalModel
 
-CAUSE, ISOLATE = "cause", "isolate"
+CAUSE, ISOLATE, ACROSS = KINDS = ("cause", "isolate", "across")
 TRIES = 64
 """Sources that are tried for a base before it is given up."""
 Row = Mapping[str, Any]
@@ -47,21 +47,33 @@ def make_pairs(
 ) -> Pairs:
     """For each row a partner of the same split as its source, drawn with ``seed`` among those that tell something.
 
+    Partners of the row's own template come first, others only where none of these tells anything: a model need not
+    carry a variable in one code in all templates (planted ones are trained and accepted on sources of the base's
+    template). ``across`` is ``cause`` with partners of other templates alone.
+
     ``cause``: setting the variable to the source's value changes the answer. ``isolate``: it does not, as both prompts
     have the same value, but the source's own answer differs, so what else is carried over would be seen. Variables that
     depend on this one are no part of what must stay (the causal model sets them). Rows for which no partner is found,
     or whose target is no known token, have no pair.
     """
-    rng = np.random.default_rng([seed, 0 if kind == CAUSE else 1])
+    rng = np.random.default_rng([seed, KINDS.index(kind)])
+    templates = np.array([str(row.get("template", "")) for row in rows])
     found: list[tuple[int, int, int]] = []
     for index, base in enumerate(rows):
-        for source in rng.permutation(len(rows))[:TRIES]:
+        for source in _partners(rng.permutation(len(rows)), templates, index, kind):
             target = _target(base, rows[source], model, variable, known, kind) if source != index else None
             if target is not None:
                 found.append((index, int(source), target))
                 break
     columns = np.array(found, dtype=np.int64).reshape(-1, 3).T
     return Pairs(columns[0], columns[1], columns[2], len(rows))
+
+
+def _partners(order: NDArray[np.int64], templates: NDArray[np.str_], index: int, kind: str) -> list[int]:
+    """The rows to try for one, in order."""
+    same = templates[order] == templates[index]
+    own, others = order[same][:TRIES].tolist(), order[~same][:TRIES].tolist()
+    return others if kind == ACROSS else own + others
 
 
 def _target(

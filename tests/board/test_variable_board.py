@@ -67,11 +67,10 @@ def test_nothing_failed(rows):
 def test_the_truth_wins_and_a_random_rotation_does_not(planted):
     figures = planted[(planted.metric == "interchange") & (planted.status == "ok")]
     truth, random = (figures[figures.method == name] for name in ("oracle", "random"))
-    everywhere = truth[~truth.task.isin(BY_TEMPLATE)]
-    assert len(everywhere) >= 5 and everywhere.score.min() >= 0.98
+    assert len(truth) >= 7 and truth.score.min() >= 0.98
     for task in BY_TEMPLATE:
-        assert score(planted, task, "oracle", "interchange[within=template]") >= 0.98
-        assert sorted(values(planted, task, "oracle", "interchange"))[1] >= 0.98
+        across = sorted(values(planted, task, "oracle", "interchange[across=true]"))
+        assert len(across) == 5 and across[0] <= 0.7 and across[1] >= 0.98
     assert len(random) >= 5 and random.score.max() <= 0.05
 
 
@@ -88,11 +87,11 @@ def test_a_probe_reads_the_variable_where_it_is_not_used(planted):
         assert score(planted, task, name + DECOY, "interchange") <= 0.02
         assert score(planted, task, name + DECOY, "isolation") >= 0.98
     for metric in ("probe_accuracy", "interchange"):
-        assert sorted(values(planted, task, "oracle", metric))[1] >= 0.98  # of four models, see BY_TEMPLATE
+        assert score(planted, task, "oracle", metric) >= 0.98
 
 
 def test_das_over_ranks(planted):
-    """One dimension is enough for two values, and more do no harm: of four models, see BY_TEMPLATE."""
+    """One dimension is enough for two values, and more do no harm; one model has two codes, see BY_TEMPLATE."""
     for rank in (1, 2, 4, 8, 16):
         found = sorted(values(planted, "ioi[variable=D]", f"das[rank={rank},steps=300]", "interchange"))
         assert len(found) == 5 and found[1] >= 0.9, rank

@@ -21,6 +21,7 @@ from bench.metrics.wrong_causal_model import WrongCausalModel, derange
 from bench.scoring.significance import ALPHA, holm
 from bench.scoring.truth import p_value
 from bench.variable.featurizer import Featurizer
+from bench.variable.pairs import ACROSS, CAUSE
 from bench.variable.places import Place
 from bench.variable.randomised import randomised
 from methods.variables.full_vector import FullVector
@@ -51,17 +52,16 @@ def test_what_a_probe_reads_need_not_be_used(planted):
 
 
 def test_a_model_may_carry_a_variable_in_a_code_of_each_template_s_own():
-    """As seed 3 does, accepted on sources of the base's template: pairs within one, counted by hand, all hit."""
+    """As seed 3 does, accepted on sources of the base's template: within one all pairs hit, across them half do not."""
     planted, method = Planted(IOI(), seed=3, sizes={**SIZES, "test": 120}), OracleSite()
-    _, every = planted.measured(Interchange(), method, "D")
-    arrays, within = planted.measured(Interchange(within="template"), method, "D")
+    _, own = planted.measured(Interchange(), method, "D")
+    _, other = planted.measured(Interchange(across=True), method, "D")
+    assert own[""] >= 0.98 and other[""] <= 0.7
     data = planted.data("D").in_full()
-    rows, pairs, counted = data.rows("test"), data.pairs("test"), data.counted("test")
-    same = [rows[b]["template"] == rows[s]["template"] for b, s in zip(pairs.base, pairs.source, strict=True)]
-    assert arrays["cause.counted"].sum() == (np.array(same) & counted).sum() < counted.sum()
-    assert within[""] >= 0.98 and every[""] <= 0.7
-    with pytest.raises(Undefined, match="within=colour: the examples have"):
-        planted.measured(Interchange(within="colour"), method, "D")
+    for kind, alike in ((CAUSE, True), (ACROSS, False)):
+        rows, pairs = data.rows("test"), data.pairs("test", kind)
+        same = [rows[b]["template"] == rows[s]["template"] for b, s in zip(pairs.base, pairs.source, strict=True)]
+        assert len(pairs) >= 20 and set(same) == {alike}
 
 
 def test_erasing_and_steering_the_variable_shows_and_a_random_rotation_does_not(planted):
