@@ -37,8 +37,8 @@ WHY = """
   pre-activation was .86 to .99 of the threshold. Resampling them every 50 steps as long as the rate is high took the
   mean max cosine from .87 to .91 (one seed), 2,000 steps instead of 800 about as much; a penalty on dead latents'
   pre-activations revived them all without finding more (.88); other betas and clipping changed nothing, a bandwidth
-  of 1e-2 in place of 1e-3 at most .02 (each tried on one seed). Thresholds that start lower, at eight times the target's L0, lose the features on their way up (.54). The
-  published learning rate is a fiftieth of this one.
+  of 1e-2 in place of 1e-3 at most .02 (each tried on one seed). Thresholds that start lower, at eight times the
+  target's L0, lose the features on their way up (.54). The published learning rate is a fiftieth of this one.
 - *Matryoshka* pays for its prefixes: the first latents have to reconstruct alone, which among independent features only
   costs. Where features are nested it is what keeps a parent's latent on.
 - *ReLU* and *gated* have their L0 tuned by the coefficient of a penalty, the TopK family is told it.
