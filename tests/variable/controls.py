@@ -98,7 +98,7 @@ class TrueLabels(PermutedLabels):
     name: ClassVar[str] = "true_labels"
 
     def views(self, data, found, context):
-        return data, data.control(at=found.site)
+        return data, data.control("in place", at=found.site)
 
 
 CONTROLS: dict[str, Controlled] = {"dealt": PermutedLabels(), "shuffled": RandomModelGap(), "true": TrueLabels()}
@@ -198,7 +198,8 @@ def fitted_on_dealt(
             for name, draw in NULLS.items()
         }  # fmt: skip
         for number, deal in enumerate(deals):
-            dealt = data.control(labels_of=lambda split, labels, deal=deal: deal_labels(labels, deal), at=chosen.site)
+            labels = lambda split, true, deal=deal: deal_labels(true, deal)  # noqa: E731
+            dealt = data.control(f"labels dealt {deal}", labels_of=labels, at=chosen.site)
             share = data.share("test", chosen.site, method.fit(dealt, chosen.site, 0))
             for name, null in nulls.items():
                 found[name][number].append(p_value(share, null))

@@ -26,7 +26,7 @@ from methods.variables.dbm_pca import DbmPca
 from methods.variables.dbm_svd import DbmSvd
 from methods.variables.masking import principal
 from methods.variables.random_rotation import RandomRotation
-from methods.variables.training import Pairs
+from methods.variables.training import Pairs, Part
 from tests.engine.double import double
 from tests.variable.test_streams import data_on
 from tests.variable.written import COORDINATES, D_HEAD, NEURONS, RANK, basis, data_of, simplex, written
@@ -211,10 +211,24 @@ def test_at_rank_1_das_has_the_least_cross_entropy_though_lines_between_corners_
     assert data.share("test", HEAD, found) < 0.05 < np.mean([data.share("test", HEAD, line) for line in lines])
 
 
+class Fixed(Part):
+    """A part that is not trained."""
+
+    def __init__(self, featurizer):
+        super().__init__()
+        self.found = featurizer
+
+    def forward(self, change):
+        return self.found.part(change)
+
+    def featurizer(self):
+        return self.found
+
+
 def _loss(pairs, featurizer) -> float:
-    """Mean cross-entropy of all pairs with a part that is not trained."""
+    """Mean cross-entropy of all pairs with it."""
     with torch.no_grad():
-        return float(pairs.loss_on(torch.arange(len(pairs)), featurizer.part))
+        return float(pairs.loss_on(torch.arange(len(pairs)), Fixed(featurizer)))
 
 
 def test_boundless_das_finds_a_boundary_that_holds_the_variable(turned):
