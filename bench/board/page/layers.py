@@ -53,13 +53,13 @@ def charts(board: Section) -> list[Chart]:
 
 
 def _shortened(lines: dict[str, list[Point]], position: str) -> dict[str, list[Point]]:
-    """The lines without the position in their names, which the picture tells, and the text that a method was trained on,
-    where that leaves them apart."""
-    short = {_shortened(name, position): points for name, points in lines.items()}
+    """The lines without the position in their names, which the picture tells, and without the text that a method was
+    trained on, where that leaves them apart."""
+    short = {_brief(name, position): points for name, points in lines.items()}
     return short if len(short) == len(lines) else lines
 
 
-def _shortened(name: str, position: str) -> str:
+def _brief(name: str, position: str) -> str:
     """``das[steps=60]`` of ``das[position=END,steps=60]``."""
     front, _, inside = name.rstrip("]").partition("[")
     kept = [part for part in inside.split(",") if part and part != f"position={position}" and part[:5] != "text="]
