@@ -21,7 +21,6 @@ class RandomFeatures(FeatureMethod):
     dictionaries takes where they are not given.
     """
 
-    name: ClassVar[str] = "random"
     stochastic: ClassVar[bool] = True
 
     def of_latents(self, job: Job, latents: Latents) -> NDArray[np.float64]:
