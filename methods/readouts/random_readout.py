@@ -29,7 +29,6 @@ class RandomReadout(ReadoutMethod):
     Source: the null of a lens whose directions mean nothing. Sign: half are negative. Cost: 1 forward per example.
     """
 
-    name: ClassVar[str] = "random_readout"
     stochastic: ClassVar[bool] = True
     level: str = field(default="layer", metadata={"label": False})  # type: ignore[misc]
 
