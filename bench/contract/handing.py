@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bench.dictionary.files import declared as declared_dictionary
 from bench.explanation import TRACKS, Explanation, ExplanationError
+from bench.features.declared import declared as declared_latents
 from bench.method import Handed, Job, Method
 from bench.readout.declared import declares, reader_of
 from bench.variable.declared import declared as declared_features
@@ -23,7 +24,12 @@ def numbers(method: Method, handed: Handed, job: Job) -> Parts:
     Circuits are judged by their scores alone, summed over positions. Of the other tracks what is declared must be
     readable, and counts by what it does: a subspace by its projection, since the basis is anybody's choice.
     """
-    return _TRACKS[TRACKS[method.level]](method, handed, job)
+    return _KINDS[kind_of(method.level)](method, handed, job)
+
+
+def kind_of(level: str) -> str:
+    """The track of a level; circuits of latents, whose dictionaries are handed over too, are a kind of their own."""
+    return level if level == "feature" else TRACKS[level]
 
 
 def _circuit(method: Method, handed: Handed, job: Job) -> Parts:
@@ -45,7 +51,9 @@ def _variable(method: Method, handed: Handed, job: Job) -> Parts:
     for place, featurizer in found.features.items():
         tensors = {name: np.asarray(t, dtype=np.float64) for name, t in featurizer.tensors.items()}
         scale = tensors.get("mask", 1.0)
-        if featurizer.kind == "linear":
+        if not featurizer.linear:
+            parts |= {f"{name} at {place}": tensor for name, tensor in tensors.items()}
+        elif featurizer.kind == "linear":
             parts[f"the part at {place}"] = (tensors["decoder"] * scale) @ tensors["encoder"]
         else:
             whole = scale if featurizer.kind == "mask" else float(featurizer.kind == "full")
@@ -56,6 +64,12 @@ def _variable(method: Method, handed: Handed, job: Job) -> Parts:
 def _dictionary(method: Method, handed: Handed, job: Job) -> Parts:
     explanation = _explanation(method, handed)
     declared_dictionary(explanation)
+    return _with_tensors(explanation)
+
+
+def _feature(method: Method, handed: Handed, job: Job) -> Parts:
+    explanation = _explanation(method, handed)
+    declared_latents(explanation)
     return _with_tensors(explanation)
 
 
@@ -82,6 +96,6 @@ def _explanation(method: Method, handed: Handed) -> Explanation:
     )  # fmt: skip
 
 
-_TRACKS: dict[str, Callable[[Method, Handed, Job], Parts]] = {
-    "circuit": _circuit, "variable": _variable, "readout": _readout, "dictionary": _dictionary,
+_KINDS: dict[str, Callable[[Method, Handed, Job], Parts]] = {
+    "circuit": _circuit, "feature": _feature, "variable": _variable, "readout": _readout, "dictionary": _dictionary,
 }  # fmt: skip

@@ -36,8 +36,8 @@ def main() -> None:
 def probe(overrides: list[str], home: Path) -> Found:
     """Everything that the clauses need to know; ``problem`` where the method could not be run at all."""
     import bench.engine  # noqa: F401 - torch makes a folder on the way; a method that imports it is not to blame
+    from bench.contract.handing import kind_of
     from bench.contract.opening import exact_effects, job_on, open_cell
-    from bench.explanation import TRACKS
     from bench.harness.cells import with_variable
     from bench.harness.errors import CallError, reason
     from bench.registry import discover
@@ -55,7 +55,7 @@ def probe(overrides: list[str], home: Path) -> Found:
         raise
     except Exception as error:  # whatever the method does wrong is what is asked for here
         return {"problem": reason(error), "peeked": watch.peeked, "wrote": watch.wrote}
-    track = TRACKS[cell.method.level]
+    track = kind_of(cell.method.level)
     effects = exact_effects(job_on(opened)).tolist() if track == "circuit" else []
     graph = opened.engine.graph
     where = f"{with_variable(cell.task.name, cell.method.variable)} on {cell.model.called}"
