@@ -24,21 +24,21 @@ What is null, and against what:
 
 The opposite: ``true`` is the ``dealt`` control with nothing dealt, and must be above its floor in every family.
 
-Families above their floor on seven models (``ioi`` 0 to 3, ``identity_rules`` 0 and 1, ``arithmetic``), two deals each
-but one for ``true``, all variables, :data:`METHODS` (33 cells a family; 3 for the last two, which are of one method):
+Families above their floor on nine models (``ioi`` 0 to 4, ``identity_rules`` 0 to 2, ``arithmetic``), seven deals each
+but one for ``true``, all variables, :data:`METHODS` (33 cells a family; 3 for the last two, which are of one method),
+from ``python -m tests.variable.controls 7`` (five minutes):
 
 ==========  ==========  =====  ==================================
 control     families    cells  share of families, at most (95 %)
 ==========  ==========  =====  ==================================
-dealt       0 of 14     462    0, .19
-shuffled    0 of 14     462    0, .19
-drawn       0 of 14     42     0, .19
-uniform     14 of 14    42     1 (the wrong null)
-true        7 of 7      231    1 (as it must be)
+dealt       0 of 63     2079   0, .046
+shuffled    1 of 63     2079   .016, .073
+drawn       2 of 63     189    .032, .097
+uniform     63 of 63    189    1 (the wrong null)
+true        9 of 9      297    1 (as it must be)
 ==========  ==========  =====  ==================================
 
-With none above its floor it takes 59 families to put the share below .05 at that confidence (``deals`` = 7 on all
-nine models); for ``dealt`` that p is exact is the argument, and the count is a check of the code.
+None above its floor in 59 families or more puts the share below .05 at that confidence.
 """
 
 from __future__ import annotations
